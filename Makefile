@@ -1,0 +1,46 @@
+# Each command makes the environment it needs, once, and uses it again.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo test check bench clean
+
+help: ## What can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: $(READY) ## Sync a made-up shop over HTTP, build the metrics and show them
+	$(BIN)/doblecheck demo
+
+test: $(READY) ## Run every test
+	$(BIN)/python -m pytest -q
+
+check: $(READY) ## Lint, formatting, types, SQL style, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint -q --dialect duckdb models
+	$(BIN)/lint-imports --no-cache
+
+bench: $(READY) ## Measure: the figures of benchmarks/
+	$(BIN)/python -m benchmarks
+
+clean: ## Remove what was made
+	rm -rf $(VENV) data dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# Bytecode is compiled once here: a fresh import of dlt and dbt takes twice as long.
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: doblecheck needs Python 3.11 or newer"; \
+		  echo "hint: make $(firstword $(MAKECMDGOALS)) PYTHON=python3.12"; exit 2; }
+	@if command -v uv >/dev/null; then \
+		uv venv -q --clear --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV) && \
+		uv pip install -q --python $(BIN)/python --require-hashes -r requirements.txt && \
+		uv pip install -q --python $(BIN)/python --no-deps -e .; \
+	else \
+		$(PYTHON) -m venv --clear $(VENV) && \
+		$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.txt && \
+		$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .; \
+	fi
+	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib pipelines flows >/dev/null 2>&1 || true
+	@touch $(READY)

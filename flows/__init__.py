@@ -1,0 +1,1 @@
+"""Prefect flows: when the pipelines run, and when they run again."""

@@ -1,0 +1,1 @@
+"""The dbt project, shipped inside the wheel as package data."""

@@ -1,0 +1,321 @@
+"""doblecheck …: parse, call, print. Data goes to stdout, everything else to stderr.
+
+Nothing heavy is imported here: `doblecheck --help` has half a second.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipelines.errors import DoblecheckError, UsageError
+
+if TYPE_CHECKING:
+    from pipelines.provider import Provider
+    from pipelines.settings import Settings
+    from pipelines.warehouse import Warehouse
+
+app = typer.Typer(
+    name="doblecheck",
+    help="How fast do we answer on WhatsApp, and how many 24-hour windows expire unanswered?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+AsOf = Annotated[
+    str | None,
+    typer.Option("--as-of", help="Count waiting times up to this ISO time instead of now."),
+]
+
+
+class Context:
+    """What every command shares: the rooms, the settings and the warehouse, made when asked for."""
+
+    def __init__(self, config: Path | None) -> None:
+        self.config = config
+
+    @property
+    def rooms(self) -> tuple[Provider, ...]:
+        """Every room there is."""
+        from pipelines.providers import find
+
+        return find()
+
+    def settings(self) -> Settings:
+        """The settings.
+
+        Raises:
+            ConfigError: they can't be used.
+        """
+        from pipelines.settings import load
+
+        return load(self.config, self.rooms)
+
+    def warehouse(self, settings: Settings) -> Warehouse:
+        """The warehouse that the settings name."""
+        from pipelines.warehouse import open_warehouse
+
+        return open_warehouse(settings)
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="The configuration file [$DOBLECHECK_CONFIG, ./doblecheck.toml]."),
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
+) -> None:
+    """Options that stand before the command."""
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    context.obj = Context(config)
+
+
+@app.command()
+def init(
+    context: typer.Context,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
+) -> None:
+    """Write a commented doblecheck.toml."""
+    from pipelines.starter import write
+
+    path = write(context.obj.config, force=force)
+    typer.echo(path)
+
+
+@app.command()
+def doctor(context: typer.Context, as_json: Json = False) -> None:
+    """Check the configuration, each key, and the warehouse; say how to repair what is wrong."""
+    from pipelines import doctor as checks
+    from pipelines import show
+
+    settings = context.obj.settings()
+    found = checks.examine(settings, context.obj.rooms, context.obj.warehouse(settings))
+    show.checks(found, as_json=as_json)
+    _exit_unless(all(check.problem is None for check in found))
+
+
+@app.command()
+def sync(
+    context: typer.Context,
+    accounts: Annotated[list[str] | None, typer.Argument(metavar="[ACCOUNT]...")] = None,
+    resource: Annotated[list[str] | None, typer.Option(help="Only this; repeatable.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Read everything again.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Pull what is new from the providers into the raw tables."""
+    from pipelines import run as steps
+    from pipelines import show
+
+    settings = context.obj.settings()
+    rooms = context.obj.rooms
+    chosen = steps.targets(settings, rooms, accounts=accounts or (), resources=resource or ())
+    warehouse = context.obj.warehouse(settings)
+    with warehouse.lock(), show.Progress() as progress:
+        reports = steps.sync(
+            warehouse,
+            rooms,
+            chosen,
+            is_full=full,
+            is_stopping=_stop_signal(),
+            on_page=progress.page,
+            on_account=progress.account,
+        )
+    show.reports(reports, as_json=as_json)
+    _exit_unless(all(report.is_ok for report in reports))
+
+
+@app.command()
+def build(
+    context: typer.Context,
+    full: Annotated[bool, typer.Option("--full", help="Build everything anew.")] = False,
+    as_of: AsOf = None,
+    as_json: Json = False,
+) -> None:
+    """Build and test the models, then publish a snapshot for readers."""
+    from pipelines import run as steps
+    from pipelines import show
+
+    settings = context.obj.settings()
+    warehouse = context.obj.warehouse(settings)
+    moment = _moment(as_of)
+    with warehouse.lock(), show.Progress() as progress:
+        progress.say("building the models")
+        built = steps.build(warehouse, context.obj.rooms, settings, as_of=moment, full=full)
+    show.built(*built, as_json=as_json)
+
+
+@app.command()
+def run(context: typer.Context, as_of: AsOf = None, as_json: Json = False) -> None:
+    """Sync, build and publish: what a schedule repeats."""
+    from pipelines import run as steps
+    from pipelines import show
+
+    settings = context.obj.settings()
+    rooms = context.obj.rooms
+    chosen = steps.targets(settings, rooms)
+    warehouse = context.obj.warehouse(settings)
+    moment = _moment(as_of)
+    with warehouse.lock(), show.Progress() as progress:
+        reports = steps.sync(
+            warehouse,
+            rooms,
+            chosen,
+            is_stopping=_stop_signal(),
+            on_page=progress.page,
+            on_account=progress.account,
+        )
+        progress.say("building the models")
+        result, snapshot = steps.build(warehouse, rooms, settings, as_of=moment)
+    show.ran(reports, result, snapshot, as_json=as_json)
+    _exit_unless(all(report.is_ok for report in reports))
+
+
+@app.command()
+def status(context: typer.Context, as_of: AsOf = None, as_json: Json = False) -> None:
+    """How fresh and how complete each resource of each account is."""
+    from pipelines import show
+    from pipelines.status import read
+
+    settings = context.obj.settings()
+    found = read(context.obj.warehouse(settings), context.obj.rooms, now=_moment(as_of))
+    show.status(found, as_json=as_json)
+
+
+@app.command()
+def query(
+    context: typer.Context,
+    sql: Annotated[str, typer.Argument(metavar="SQL")],
+    format_: Annotated[
+        str, typer.Option("--format", help="table, csv, json or parquet.")
+    ] = "table",
+) -> None:
+    """Run read-only SQL on the newest published snapshot."""
+    from pipelines import ask
+
+    settings = context.obj.settings()
+    ask.answer(context.obj.warehouse(settings), sql, format_=format_, out=sys.stdout.buffer)
+
+
+@app.command()
+def simulate(
+    days: Annotated[int, typer.Option(min=1, max=3650, help="Length of the history.")] = 365,
+    port: Annotated[int, typer.Option(min=0, max=65534, help="The first port.")] = 8400,
+    seed: int = 7,
+) -> None:
+    """Serve both providers' APIs with a made-up shop, on loopback, until stopped."""
+    from pipelines import demo as stage
+
+    with stage.simulators(days=days, seed=seed, port=port) as environment:
+        for name, value in environment.items():
+            typer.echo(f"export {name}={value}")
+        typer.echo("serving until Ctrl-C", err=True)
+        threading.Event().wait()
+
+
+@app.command()
+def demo(
+    context: typer.Context,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="Length of the history.")] = 365,
+    port: Annotated[int, typer.Option(min=0, max=65534, help="The first port; 0: any.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Sync a made-up shop over HTTP, build the metrics and show them. Needs no account."""
+    from pipelines import demo as stage
+    from pipelines import show
+
+    folder = context.obj.settings().data_path / "demo"
+    with show.Progress() as progress:
+        result = stage.play(context.obj.rooms, folder, days=days, port=port, progress=progress)
+    show.demo(result, as_json=as_json)
+
+
+def _moment(text: str | None) -> datetime | None:
+    """The instant an ISO text names, UTC when it has no zone.
+
+    Raises:
+        UsageError: it names none.
+    """
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"--as-of {text!r} is not an ISO time", hint="such as 2026-11-20T18:00:00Z"
+        ) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def _stop_signal() -> Callable[[], bool]:
+    """Whether the process was asked to end: what was read is then loaded before it does."""
+    asked = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    return asked.is_set
+
+
+def _exit_unless(well: bool) -> None:
+    if not well:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """The console script: one line on what failed, one hint, and the exit code."""
+    os.umask(0o077)  # the warehouse holds what customers wrote
+    try:
+        code: Any = app(standalone_mode=False)
+    except DoblecheckError as error:
+        code = _told(str(error), error.hint, error.exit_code)
+    except typer.Abort:
+        code = 130
+    except KeyboardInterrupt:
+        code = _told("stopped", "", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone
+        code = 0
+    except Exception as error:  # noqa: BLE001 - a trace may show rows
+        code = _unexpected(error)
+    sys.exit(code)
+
+
+def _told(message: str, hint: str, code: int) -> int:
+    typer.echo(f"error: {message}", err=True)
+    if hint:
+        typer.echo(f"hint: {hint}", err=True)
+    return code
+
+
+def _unexpected(error: Exception) -> int:
+    import click
+
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    if os.environ.get("DOBLECHECK_TRACE"):
+        raise error
+    return _told(
+        f"unexpected {type(error).__name__}",
+        "DOBLECHECK_TRACE=1 shows where; the trace may quote your data",
+        1,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,220 @@
+"""The whole product on a made-up shop: simulators, sync over HTTP, build, publish, the numbers."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines import run
+from pipelines.errors import WarehouseError
+from pipelines.provider import Provider
+from pipelines.providers import find
+from pipelines.settings import Account, Hours, Settings
+from pipelines.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from pipelines.show import Progress
+
+SEED = 7
+ENDS_AT = datetime(2026, 11, 20, 21, 0, tzinfo=UTC)
+"""The made-up year always ends here, so that everybody sees the same numbers."""
+
+KEY = "made-up-key"
+QUICK = {"requests_per_minute": 1_000_000, "concurrency": 16}
+
+WEEKDAY = ["09:00-13:00", "14:00-19:00"]
+HOURS = Hours(
+    timezone="America/Argentina/Buenos_Aires",
+    monday=WEEKDAY,
+    tuesday=WEEKDAY,
+    wednesday=WEEKDAY,
+    thursday=WEEKDAY,
+    friday=WEEKDAY,
+    saturday=["09:00-13:00"],
+)
+
+KPIS = """
+with
+
+turns as (
+    select * from marts.fct_turns
+),
+
+windows as (
+    select
+        channel_key,
+        count(*) filter (where is_expired_unanswered) as expired_unanswered
+    from marts.fct_service_windows
+    group by channel_key
+),
+
+kpis as (
+    select
+        turns.provider,
+        turns.channel_key,
+        count(*) filter (where scope = 'any') as turns,
+        percentile_cont(0.5) within group (order by response_seconds)
+            filter (where scope = 'any' and is_first_response) as p50_first_any,
+        percentile_cont(0.9) within group (order by response_seconds)
+            filter (where scope = 'any' and is_first_response) as p90_first_any,
+        percentile_cont(0.5) within group (order by response_seconds)
+            filter (where scope = 'human' and is_first_response) as p50_first_human,
+        percentile_cont(0.9) within group (order by response_seconds)
+            filter (where scope = 'human' and is_first_response) as p90_first_human,
+        count(*) filter (where scope = 'any' and is_mature) as mature,
+        count(*) filter (where scope = 'any' and is_answered_in_window) as answered_in_window,
+        count(*) filter (where scope = 'any' and outcome = 'waiting') as waiting
+    from turns
+    group by turns.provider, turns.channel_key
+)
+
+select
+    kpis.provider,
+    coalesce(channels.name, kpis.channel_key, 'unknown') as channel,
+    kpis.turns,
+    kpis.p50_first_any,
+    kpis.p90_first_any,
+    kpis.p50_first_human,
+    kpis.p90_first_human,
+    kpis.mature,
+    kpis.answered_in_window,
+    coalesce(windows.expired_unanswered, 0) as expired_unanswered,
+    kpis.waiting
+from kpis
+left join windows on kpis.channel_key is not distinct from windows.channel_key
+left join marts.dim_channels as channels on kpis.channel_key = channels.channel_key
+order by kpis.provider, channel
+"""
+
+
+@dataclass(frozen=True)
+class Kpi:
+    """One channel's numbers; durations in seconds, None where nothing was answered."""
+
+    provider: str
+    channel: str
+    turns: int
+    p50_first_any: float | None
+    p90_first_any: float | None
+    p50_first_human: float | None
+    p90_first_human: float | None
+    mature: int
+    answered_in_window: int
+    expired_unanswered: int
+    waiting: int
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demo did and found."""
+
+    as_of: datetime
+    messages: int
+    requests: int
+    seconds: float
+    snapshot: str
+    kpis: tuple[Kpi, ...]
+    next_commands: tuple[str, ...]
+
+
+def play(
+    rooms: Sequence[Provider], folder: Path, *, days: int, port: int, progress: Progress
+) -> Demo:
+    """Sync a made-up shop into a fresh warehouse in `folder`, build and publish it.
+
+    Raises:
+        WarehouseError: a simulator could not be read: the numbers would not be whole.
+    """
+    started = time.monotonic()
+    shutil.rmtree(folder, ignore_errors=True)
+    warehouse = Warehouse(folder / "warehouse.duckdb", folder)
+    progress.say(f"making up a shop: {days} days of messages, calls and campaigns")
+    with warehouse.lock(), ExitStack() as stack:
+        urls = stack.enter_context(_served(rooms, days=days, seed=SEED, port=port))
+        settings = _settings(folder, urls)
+        progress.say(f"syncing over HTTP from {', '.join(urls.values())}")
+        chosen = run.targets(settings, rooms)
+        reports = run.sync(
+            warehouse, rooms, chosen, on_page=progress.page, on_account=progress.account
+        )
+        if not all(report.is_ok for report in reports):
+            raise WarehouseError("the demo's own simulators failed", hint="report this")
+        progress.say("building the models")
+        run.build(warehouse, rooms, settings, as_of=ENDS_AT)
+    return Demo(
+        as_of=ENDS_AT,
+        messages=sum(report.outcomes["messages"].changed for report in reports),
+        requests=sum(report.requests for report in reports),
+        seconds=time.monotonic() - started,
+        snapshot=str(warehouse.link),
+        kpis=_kpis(warehouse),
+        next_commands=_next_commands(folder),
+    )
+
+
+@contextmanager
+def simulators(*, days: int, seed: int, port: int) -> Iterator[Mapping[str, str]]:
+    """Serve every room's API on loopback; yield the environment that points doblecheck at it."""
+    with _served(find(), days=days, seed=seed, port=port) as urls:
+        environment: dict[str, str] = {}
+        for name, url in urls.items():
+            environment |= {f"{name.upper()}_API_KEY": KEY, f"{name.upper()}_BASE_URL": url}
+        yield environment
+
+
+@contextmanager
+def _served(
+    rooms: Sequence[Provider], *, days: int, seed: int, port: int
+) -> Iterator[dict[str, str]]:
+    """Serve each room with its share of the shop's channels; yield provider → base URL."""
+    from pipelines.simulation import serve  # uvicorn and Starlette
+    from pipelines.world import make_world
+
+    world = make_world(seed=seed, ends_at=ENDS_AT, days=days)
+    with ExitStack() as stack:
+        urls = {}
+        for i, room in enumerate(rooms):
+            share = world.only(channels=[c.id for c in world.channels[i :: len(rooms)]])
+            app = room.simulate(share, api_key=KEY)
+            server = serve(app, port=port + i if port else 0)
+            urls[room.name] = stack.enter_context(server)
+        yield urls
+
+
+def _settings(folder: Path, urls: Mapping[str, str]) -> Settings:
+    accounts = [
+        Account.model_validate(
+            {
+                "provider": name,
+                "name": "demo",
+                "api_key": KEY,
+                "base_url": url,
+                "resources": [r for room in find() if room.name == name for r in room.resources],
+                **QUICK,
+            }
+        )
+        for name, url in urls.items()
+    ]
+    return Settings.model_construct(
+        folder=folder, data_dir=folder, accounts=accounts, business_hours={"default": HOURS}
+    )
+
+
+def _kpis(warehouse: Warehouse) -> tuple[Kpi, ...]:
+    with warehouse.reader() as connection:
+        return tuple(Kpi(*row) for row in connection.execute(KPIS).fetchall())
+
+
+def _next_commands(folder: Path) -> tuple[str, ...]:
+    there = f"DOBLECHECK_DATA_DIR={folder} doblecheck"
+    return (
+        f'{there} query "select * from marts.mart_backlog order by waiting_seconds desc limit 10"',
+        f"{there} status",
+        "doblecheck init",
+    )

@@ -1,0 +1,70 @@
+"""What is wrong with this installation, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from pipelines.errors import DoblecheckError
+from pipelines.provider import Check, Provider
+from pipelines.settings import Account, Settings, no_accounts_error, resolve
+from pipelines.warehouse import Warehouse
+
+
+def examine(settings: Settings, rooms: Sequence[Provider], warehouse: Warehouse) -> list[Check]:
+    """One check per thing that a run needs; no network but one request per account."""
+    return [
+        *_accounts(settings, rooms),
+        _try("business hours", lambda: _hours(settings)),
+        _try(f"warehouse {warehouse.path}", lambda: _warehouse(warehouse)),
+        _try("published snapshot", lambda: _read(warehouse)),
+    ]
+
+
+def _accounts(settings: Settings, rooms: Sequence[Provider]) -> Iterator[Check]:
+    by_name = {room.name: room for room in rooms}
+    if not settings.accounts:
+        error = no_accounts_error(rooms)
+        yield Check("accounts", str(error), error.hint)
+    for account in settings.accounts:
+        name = f"{account.provider}:{account.name}"
+        yield _try(f"key of {name}", lambda a=account: _key(by_name[a.provider], a))  # type: ignore[misc]
+        if account.webhook_secrets:
+            yield _try(f"webhook secrets of {name}", lambda a=account: _secrets(a))  # type: ignore[misc]
+
+
+def _key(room: Provider, account: Account) -> None:
+    from pipelines.load import check_account  # imports httpx
+
+    check_account(room, account)
+
+
+def _secrets(account: Account) -> None:
+    for secret in account.webhook_secrets:
+        resolve(secret, what=f"webhooks of {account.name!r}", key="webhook_secrets")
+
+
+def _hours(settings: Settings) -> None:
+    from pipelines.business_time import parse_hours
+
+    for hours in settings.business_hours.values():
+        parse_hours(**hours.model_dump())
+
+
+def _warehouse(warehouse: Warehouse) -> None:
+    with warehouse.lock(), warehouse.connect() as connection:
+        connection.execute("select 1").fetchone()
+
+
+def _read(warehouse: Warehouse) -> None:
+    with warehouse.reader() as connection:
+        connection.execute("select 1").fetchone()
+
+
+def _try(name: str, check: Callable[[], None]) -> Check:
+    try:
+        check()
+    except DoblecheckError as error:
+        return Check(name, str(error), error.hint)
+    except OSError as error:
+        return Check(name, error.strerror or type(error).__name__, "check the folder's permissions")
+    return Check(name)

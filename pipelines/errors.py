@@ -1,0 +1,91 @@
+"""Every error doblecheck raises, arranged by what the reader can do next.
+
+DoblecheckError
+├── UsageError                 exit 2: change the command or the configuration, then run again
+│   └── ConfigError            a setting is missing, misspelt or refused
+├── WarehouseError             exit 1: the warehouse could not be used
+│   ├── WarehouseBusy          another run holds it: wait for it
+│   └── NotPublished           nothing to read yet: run a build first
+├── BuildFailed                exit 1: the models or their tests failed; the old snapshot stays
+└── ProviderError              exit 1: an account or a resource could not be read
+    ├── Unauthorized           the key is refused: ends the account
+    ├── Unavailable            closed to the key or not there: ends the resource
+    ├── BadCursor              the provider forgot a saved cursor: the walk starts again
+    ├── BadRequest             the request is refused: a bug here or a change there
+    ├── BadPayload             an answer that is not what the provider's API promises
+    └── Unreachable            retried and still failing: the next run goes on from here
+
+A message never holds a key, a phone number, a name, a message's text or a media link.
+"""
+
+
+class DoblecheckError(Exception):
+    """A failure that doblecheck explains: one line on what failed, one hint on what to do."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(DoblecheckError):
+    """The command can't be carried out as it was written."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A setting is missing, misspelt or refused."""
+
+
+class WarehouseError(DoblecheckError):
+    """The warehouse could not be opened, written or published."""
+
+
+class WarehouseBusy(WarehouseError):
+    """Another run holds the warehouse."""
+
+
+class NotPublished(WarehouseError):
+    """No snapshot has been published yet."""
+
+
+class BuildFailed(DoblecheckError):
+    """A model or a test failed; what was published before stays published."""
+
+
+class ProviderError(DoblecheckError):
+    """An account or one of its resources could not be read.
+
+    Attributes:
+        status: the HTTP status that told it; None when there was none.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", status: int | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+class Unauthorized(ProviderError):
+    """The provider refuses the key."""
+
+
+class Unavailable(ProviderError):
+    """The key may not read this resource, or the provider does not have it."""
+
+
+class BadCursor(ProviderError):
+    """The provider no longer accepts a cursor that it once gave."""
+
+
+class BadRequest(ProviderError):
+    """The provider refuses the request itself."""
+
+
+class BadPayload(ProviderError):
+    """The answer is not what the provider's API promises."""
+
+
+class Unreachable(ProviderError):
+    """The provider did not answer well after every retry."""

@@ -1,0 +1,17 @@
+"""The Kapso room: everything that is true only of Kapso. Facts and their sources: README.md."""
+
+from pipelines.provider import Provider
+from pipelines.providers.kapso.tables import TABLES
+
+PROVIDER = Provider(
+    name="kapso",
+    title="Kapso",
+    package=__name__,
+    base_urls={
+        "base_url": "https://api.kapso.ai",
+        "legacy_base_url": "https://app.kapso.ai",
+    },
+    requests_per_minute=100,  # the free plan; 500 and 1000 on the others
+    tables=TABLES,
+    resources=tuple(table.name for table in TABLES),
+)

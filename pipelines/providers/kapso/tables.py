@@ -1,0 +1,178 @@
+"""The raw tables of the Kapso room. Field lists: the room's README, with links and dates."""
+
+from pipelines.provider import Table, fields
+
+MEDIA_LINKS = (
+    "kapso.media_url",
+    "kapso.media_data.url",
+    *(
+        f"{kind}.{key}"
+        for kind in ("image", "video", "audio", "document", "sticker")
+        for key in ("url", "link")
+    ),
+)
+"""Whoever holds one of these can fetch what the customer sent, without a key."""
+
+PHONE_NUMBERS = Table(
+    "phone_numbers",
+    fields(
+        "id",
+        "phone_number_id",
+        "internal_id",
+        "name",
+        "kind",
+        "business_account_id",
+        "customer_id",
+        "display_name",
+        "display_phone_number",
+        "display_phone_number_normalized",
+        "verified_name",
+        "quality_rating",
+        "throughput_tier",
+        "whatsapp_business_manager_messaging_limit",
+        "status",
+        "name_status",
+        "code_verification_status",
+        "is_coexistence",
+        "inbound_processing_enabled",
+        "calls_enabled",
+        "is_official_business_account",
+        "is_pin_enabled",
+        "webhook_verified_at",
+        "created_at",
+        "updated_at",
+    ),
+)
+
+CONVERSATIONS = Table(
+    "conversations",
+    fields(
+        "id",
+        "phone_number",
+        "phone_number_id",
+        "status",
+        "last_active_at",
+        "created_at",
+        "updated_at",
+        "metadata",
+        "business_scoped_user_id",
+        "parent_business_scoped_user_id",
+        "username",
+        "whatsapp_config_id",
+        kapso_contact_name="kapso.contact_name",
+        kapso_messages_count="kapso.messages_count",
+        kapso_last_message_id="kapso.last_message_id",
+        kapso_last_message_type="kapso.last_message_type",
+        kapso_last_message_timestamp="kapso.last_message_timestamp",
+        kapso_last_message_text="kapso.last_message_text",
+        kapso_last_inbound_at="kapso.last_inbound_at",
+        kapso_last_outbound_at="kapso.last_outbound_at",
+    ),
+)
+
+MESSAGES = Table(
+    "messages",
+    fields(
+        "id",
+        "timestamp",
+        "type",
+        "from",
+        "to",
+        "text",
+        "context",
+        "template",
+        "reaction",
+        "interactive",
+        "referral",
+        "errors",
+        "original_message_id",
+        "business_scoped_user_id",
+        "parent_business_scoped_user_id",
+        "username",
+        "from_user_id",
+        "from_parent_user_id",
+        "to_user_id",
+        "to_parent_user_id",
+        kapso_direction="kapso.direction",
+        kapso_status="kapso.status",
+        kapso_processing_status="kapso.processing_status",
+        kapso_origin="kapso.origin",
+        kapso_phone_number="kapso.phone_number",
+        kapso_phone_number_id="kapso.phone_number_id",
+        kapso_has_media="kapso.has_media",
+        kapso_whatsapp_conversation_id="kapso.whatsapp_conversation_id",
+        kapso_contact_name="kapso.contact_name",
+        kapso_content="kapso.content",
+        kapso_statuses="kapso.statuses",
+        kapso_message_type_data="kapso.message_type_data",
+        kapso_transcript="kapso.transcript",
+    ),
+    secrets=MEDIA_LINKS,
+    quotes=("kapso.content",),
+)
+
+CONTACTS = Table(
+    "contacts",
+    fields(
+        "id",
+        "wa_id",
+        "business_scoped_user_id",
+        "parent_business_scoped_user_id",
+        "username",
+        "profile_name",
+        "display_name",
+        "customer_id",
+        "metadata",
+        "created_at",
+        "updated_at",
+    ),
+)
+
+CALLS = Table(
+    "calls",
+    fields(
+        "id",
+        "call_id",
+        "direction",
+        "status",
+        "duration_seconds",
+        "started_at",
+        "ended_at",
+        "session_started_at",
+        "created_at",
+        "updated_at",
+        "user_wa_id",
+        "business_scoped_user_id",
+        "whatsapp_contact_id",
+        "whatsapp_conversation_id",
+        "project_id",
+        "whatsapp_config_id",
+        "config_display_name",
+        "config_display_phone_number",
+        "voice_agent_id",
+        "voice_agent_name",
+        "phone_number_id",
+        "whatsapp_contact",
+        "whatsapp_conversation",
+    ),
+)
+
+TEMPLATES = Table(
+    "templates",
+    fields(
+        "id",
+        "name",
+        "language",
+        "status",
+        "category",
+        "previous_category",
+        "components",
+        "quality_score",
+        "rejected_reason",
+        "parameter_format",
+        "last_updated_time",
+        business_account_id="@business_account_id",
+    ),
+)
+
+TABLES = (PHONE_NUMBERS, CONVERSATIONS, MESSAGES, CONTACTS, CALLS, TEMPLATES)

@@ -1,0 +1,106 @@
+"""The raw tables of the Waspy room. Field lists: the room's README, with links and dates."""
+
+from pipelines.provider import Table, fields
+
+CONVERSATIONS = Table(
+    "conversations",
+    fields(
+        "id",
+        "status",
+        "contact",
+        contact_id="contactId",
+        phone_number_id="phoneNumberId",
+        assigned_to="assignedTo",
+        last_message_at="lastMessageAt",
+        last_message_preview="lastMessagePreview",
+        last_message_direction="lastMessageDirection",
+        last_message_status="lastMessageStatus",
+        service_window_expires_at="serviceWindowExpiresAt",
+        unread_count="unreadCount",
+        created_at="createdAt",
+    ),
+)
+
+MESSAGES = Table(
+    "messages",
+    fields(
+        "id",
+        "direction",
+        "type",
+        "content",
+        "status",
+        "origin",
+        "metadata",
+        conversation_id="conversationId",
+        contact_id="contactId",
+        phone_number_id="phoneNumberId",
+        wa_message_id="waMessageId",
+        error_code="errorCode",
+        error_message="errorMessage",
+        sent_by_ai="sentByAi",
+        campaign_id="campaignId",
+        media_id="mediaId",
+        template_name_snapshot="templateNameSnapshot",
+        created_at="createdAt",
+        position="@position",
+    ),
+    secrets=("mediaKey", "content.url", "content.link.url"),
+)
+
+CONTACTS = Table(
+    "contacts",
+    fields(
+        "id",
+        "name",
+        "email",
+        "tags",
+        phone_number="phoneNumber",
+        custom_fields="customFields",
+        opted_in="optedIn",
+        last_message_at="lastMessageAt",
+        created_at="createdAt",
+    ),
+)
+
+TEMPLATES = Table(
+    "templates",
+    fields(
+        "id",
+        "name",
+        "language",
+        "category",
+        "status",
+        "components",
+        created_at="createdAt",
+        updated_at="updatedAt",
+    ),
+)
+
+CHANNELS = Table(
+    "channels",
+    fields(
+        "id",
+        "name",
+        "status",
+        phone_number="phoneNumber",
+        display_name="displayName",
+        quality_rating="qualityRating",
+        waba_id="wabaId",
+        created_at="createdAt",
+    ),
+)
+
+MESSAGE_CURSORS = Table(
+    "message_cursors",
+    fields(
+        "id",
+        cursor="@cursor",
+        position="@position",
+        conversation_mark="@conversation_mark",
+        synced_to="@synced_to",
+        attempts="@attempts",
+    ),
+)
+"""One row per conversation: where its oldest-first message list was read to."""
+
+TABLES = (CONVERSATIONS, MESSAGES, CONTACTS, TEMPLATES, CHANNELS, MESSAGE_CURSORS)

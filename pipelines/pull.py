@@ -1,0 +1,271 @@
+"""One pull: what a room's source needs to read an account once, and what it leaves behind.
+
+A source asks for pages and hands their rows to the pull. The pull keeps what is new or changed,
+says when enough is kept for one load, and remembers how far each list was read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+
+from pipelines.cursors import Fetch, Page, follow
+from pipelines.errors import ProviderError, Unavailable
+from pipelines.landing import REJECTED_LANDER, Lander, Record, arrow, land
+from pipelines.provider import REJECTED, Row, Table
+from pipelines.walks import Position, Refresh, ValueOf, Walk
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from dlt.sources import DltResource
+
+P = TypeVar("P")
+
+CHUNK_ROWS = 50_000
+"""Rows kept in memory before they are loaded: what a kill -9 can cost to read again."""
+
+MERGE = {"disposition": "merge", "strategy": "upsert"}
+
+
+class Stored(Protocol):
+    """What the warehouse holds of one account, as the start of a pull sees it."""
+
+    def hashes(self, table: Table, ids: Sequence[str]) -> Mapping[str, str]:
+        """id → row_hash of the rows that are there."""
+
+    def rows(self, table: Table, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Columns of every row of the account."""
+
+    def cursors(self, table: Table) -> Mapping[str, Mapping[str, str | None]]:
+        """id → row of a cursor table, from loads that were completed only: a cursor must never
+        stand beside rows that a crash kept out."""
+
+
+@dataclass
+class Outcome:
+    """What became of one resource in one sync.
+
+    Attributes:
+        read: rows the provider sent.
+        changed: rows that were new or different.
+        rejected: rows that could not be landed, kept in `rejected`.
+        is_complete: everything the provider lists is in the warehouse.
+        note: what was left out without ending it.
+        error: what ended it; None when nothing did.
+    """
+
+    read: int = 0
+    changed: int = 0
+    rejected: int = 0
+    is_complete: bool = False
+    note: str | None = None
+    error: ProviderError | None = None
+
+
+@dataclass
+class Pull:
+    """The state of one pull of one account.
+
+    Args:
+        account: the account's name, a column of every row.
+        client: the room's client.
+        stored: the warehouse's answers.
+        positions: resource → what the last pull left, as JSON types; updated in place.
+        wanted: resources to read.
+        is_stopping: asked between pages; True ends the pull early and in order.
+        now: the start of the sync, UTC.
+        loop: where the client lives; it outlasts the loops that dlt makes and ends.
+        is_full: read everything again, also what is known.
+        done: parents that this run has read again; one set for all its pulls.
+    """
+
+    account: str
+    client: Any
+    stored: Stored
+    positions: dict[str, dict[str, Any]]
+    wanted: frozenset[str]
+    now: datetime
+    loop: asyncio.AbstractEventLoop
+    is_full: bool = False
+    done: set[str] = field(default_factory=set)
+    is_stopping: Callable[[], bool] = lambda: False
+    on_page: Callable[[str, int], None] = lambda resource, rows: None
+    chunk_rows: int = CHUNK_ROWS
+    outcomes: dict[str, Outcome] = field(default_factory=lambda: defaultdict(Outcome))
+    has_more: bool = False
+    _landers: dict[str, Lander] = field(default_factory=dict)
+    _kept: dict[str, dict[str, Record]] = field(default_factory=lambda: defaultdict(dict))
+    _finished: dict[str, asyncio.Event] = field(default_factory=lambda: defaultdict(asyncio.Event))
+
+    @property
+    def rows_kept(self) -> int:
+        """Rows waiting to be loaded."""
+        return sum(len(rows) for rows in self._kept.values())
+
+    def is_paused(self) -> bool:
+        """Whether to leave the rest for later: a full chunk, or the run is stopping."""
+        return self.rows_kept >= self.chunk_rows or self.is_stopping()
+
+    def take(self, table: Table, page: Page[Row]) -> int:
+        """Keep the rows of a page that are new or changed; return how many they were."""
+        lander = self._landers.setdefault(table.name, Lander(table))
+        records, bad = land(lander, page.rows, page.fetched_at)
+        fresh = self._keep(table, records)
+        outcome = self.outcomes[table.name]
+        outcome.read += len(page.rows)
+        outcome.changed += fresh
+        if bad:
+            outcome.rejected += len(bad)
+            self._keep(REJECTED, land(REJECTED_LANDER, bad, page.fetched_at)[0])
+        self.on_page(table.name, len(page.rows))
+        return fresh
+
+    def _keep(self, table: Table, records: Sequence[Record]) -> int:
+        kept = self._kept[table.name]
+        asked = [record.id for record in records if record.id not in kept]
+        hashes = {**self.stored.hashes(table, asked)}
+        hashes |= {record.id: kept[record.id].row_hash for record in records if record.id in kept}
+        fresh = 0
+        for record in records:
+            if hashes.get(record.id) != record.row_hash:
+                # The newest copy wins: pages of one list are taken in the order they were asked.
+                kept[record.id] = record
+                hashes[record.id] = record.row_hash
+                fresh += 1
+        return fresh
+
+    def current(self, table: Table, columns: Sequence[str]) -> list[tuple[str | None, ...]]:
+        """Columns of every row of a table, as they will stand once this pull is loaded."""
+        places = [table.columns.index(name) for name in ("id", *columns)]
+        stored = self.stored.rows(table, ("id", *columns))
+        kept = (tuple(r.values[i] for i in places) for r in self._kept[table.name].values())
+        return [row[1:] for row in {row[0]: row for row in (*stored, *kept)}.values()]
+
+    def drain(self, table: Table) -> Iterator[pa.Table]:
+        """The records of a table as Arrow tables."""
+        yield from arrow(table, self.account, self._kept[table.name])
+
+    async def newest_first(
+        self,
+        table: Table,
+        fetch: Fetch[Row],
+        *,
+        value_of: ValueOf | None = None,
+        time_of: Callable[[Row], datetime | None] = lambda row: None,
+        refreshes: Sequence[Refresh] = (),
+    ) -> None:
+        """Walk a newest-first list from where the last pull left it."""
+        walk = Walk(
+            fetch,
+            lambda page: self.take(table, page),
+            Position.from_json(self.positions.get(table.name, {})),
+            is_paused=self.is_paused,
+            value_of=value_of,
+            time_of=time_of,
+            refreshes=refreshes,
+            now=self.now,
+        )
+        try:
+            await walk.run()
+        finally:
+            self.positions[table.name] = walk.position.to_json()
+            self.outcomes[table.name].is_complete = walk.position.is_complete
+            self.has_more |= bool(walk.position.gaps)
+
+    async def all_pages(
+        self, table: Table, fetch: Fetch[Row], *, adds: Mapping[str, str] | None = None
+    ) -> None:
+        """Read a list from its first page to its last.
+
+        Args:
+            table: where its rows go.
+            fetch: asks for a page.
+            adds: facts of the request that a row may lack, by the row's key.
+        """
+        async for page in follow(fetch):
+            for row in page.rows:
+                if isinstance(row, dict):
+                    row |= {
+                        key: value for key, value in (adds or {}).items() if row.get(key) is None
+                    }
+            self.take(table, page)
+        self.outcomes[table.name].is_complete = True
+
+    async def each(
+        self, table: Table, parents: Iterable[P], read: Callable[[P], Awaitable[None]]
+    ) -> None:
+        """Read a list per parent, side by side. A parent that is closed to the key is left out
+        with a note; the others are read.
+
+        Raises:
+            Unavailable: every parent is closed.
+            ProviderError: another failure, after all have ended.
+        """
+        results = await asyncio.gather(*map(read, parents), return_exceptions=True)
+        failures = [result for result in results if isinstance(result, BaseException)]
+        closed = [failure for failure in failures if isinstance(failure, Unavailable)]
+        for failure in failures:
+            if failure not in closed or len(closed) == len(results):
+                raise failure
+        outcome = self.outcomes[table.name]
+        outcome.note = str(closed[0]) if closed else None
+        outcome.is_complete = not closed
+
+    async def finished(self, resource: str) -> None:
+        """Return when a resource that another one needs has been read, or is not wanted."""
+        if resource in self.wanted:
+            await self._finished[resource].wait()
+
+    async def read(self, table: Table, reader: Callable[[], Awaitable[None]]) -> None:
+        """Run a resource's reader; a provider's error ends this resource and no other."""
+        outcome = self.outcomes[table.name]
+        try:
+            await reader()
+        except ProviderError as error:
+            outcome.error, outcome.is_complete = error, False
+        finally:
+            self._finished[table.name].set()
+
+
+def resource(
+    pull: Pull, table: Table, reader: Callable[[], Awaitable[None]], *also: Table
+) -> DltResource:
+    """The dlt resource of a table: read it, then yield what is new as Arrow tables.
+
+    Args:
+        pull: the pull it belongs to.
+        table: the table it fills.
+        reader: asks for the pages and hands them to the pull.
+        also: tables that must be loaded together with it.
+    """
+    import dlt  # slow, and the command line imports rooms
+
+    async def pages() -> AsyncIterator[Any]:
+        reading = asyncio.run_coroutine_threadsafe(pull.read(table, reader), pull.loop)
+        await asyncio.wrap_future(reading)
+        for part in pull.drain(table):
+            yield part
+        for other in also:
+            for part in pull.drain(other):
+                yield dlt.mark.with_table_name(part, other.name)
+
+    made: DltResource = cast("Any", dlt.resource)(  # its overloads know no plain dict
+        pages,
+        name=table.name,
+        primary_key=("account", "id"),
+        write_disposition=MERGE,
+        selected=table.name in pull.wanted,
+    )
+    return made

@@ -1,0 +1,157 @@
+"""One run: sync every account, build, publish. What the command line calls and the flows repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines.errors import UsageError
+from pipelines.provider import Provider
+from pipelines.settings import Account, Policy, Settings, no_accounts_error
+from pipelines.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from pipelines.build import BuildResult
+    from pipelines.load import Report
+
+
+@dataclass(frozen=True)
+class Target:
+    """An account to sync, with its room and the resources to read."""
+
+    room: Provider
+    account: Account
+    resources: frozenset[str]
+
+    @property
+    def name(self) -> str:
+        """How people name it: `kapso:default`."""
+        return f"{self.room.name}:{self.account.name}"
+
+
+def targets(
+    settings: Settings,
+    rooms: Sequence[Provider],
+    *,
+    accounts: Sequence[str] = (),
+    resources: Sequence[str] = (),
+) -> list[Target]:
+    """The accounts that a command names, by name, by provider or as `provider:name`; all of them
+    when it names none.
+
+    Raises:
+        UsageError: an account or a resource that there is not.
+        ConfigError: no account is configured, or one has no key.
+    """
+    by_name = {room.name: room for room in rooms}
+    every = [
+        Target(by_name[account.provider], account, frozenset(account.resources or ()))
+        for account in settings.accounts
+    ]
+    if not every:
+        raise no_accounts_error(rooms)
+    chosen = _named(every, accounts)
+    for target in chosen:
+        _ = target.account.key  # a key that is missing is better told before anything is read
+    return _narrowed(chosen, resources) if resources else chosen
+
+
+def _named(every: Sequence[Target], names: Sequence[str]) -> list[Target]:
+    for name in names:
+        if not any(_is_named(target, name) for target in every):
+            raise UsageError(
+                f"no account is named {name!r}",
+                hint=f"there is: {', '.join(target.name for target in every)}",
+            )
+    return [t for t in every if not names or any(_is_named(t, name) for name in names)]
+
+
+def _is_named(target: Target, name: str) -> bool:
+    return name in (target.name, target.account.name, target.room.name)
+
+
+def _narrowed(chosen: Sequence[Target], resources: Sequence[str]) -> list[Target]:
+    known = {name for target in chosen for name in target.room.resources}
+    for name in resources:
+        if name not in known:
+            raise UsageError(
+                f"no resource is named {name!r}", hint=f"known: {', '.join(sorted(known))}"
+            )
+    narrowed = [
+        replace(target, resources=frozenset(resources) & frozenset(target.room.resources))
+        for target in chosen
+    ]
+    return [target for target in narrowed if target.resources]
+
+
+def sync(
+    warehouse: Warehouse,
+    rooms: Sequence[Provider],
+    chosen: Sequence[Target],
+    *,
+    is_full: bool = False,
+    now: datetime | None = None,
+    is_stopping: Callable[[], bool] = lambda: False,
+    on_page: Callable[[str, str, int], None] = lambda account, resource, rows: None,
+    on_account: Callable[[Report], None] = lambda report: None,
+) -> list[Report]:
+    """Sync accounts one after another; one that fails stops none of the others.
+
+    The caller holds the warehouse's lock.
+    """
+    from pipelines.load import Order, sync_account  # imports httpx
+
+    warehouse.ensure_raw_tables(rooms)
+    reports = []
+    for target in chosen:
+        order = Order(
+            resources=target.resources,
+            is_full=is_full,
+            now=now or datetime.now(UTC),
+            is_stopping=is_stopping,
+            on_page=lambda resource, rows, name=target.name: on_page(name, resource, rows),  # type: ignore[misc]
+        )
+        report = sync_account(warehouse, target.room, target.account, order)
+        on_account(report)
+        reports.append(report)
+        if is_stopping():
+            break
+    return reports
+
+
+def build(
+    warehouse: Warehouse,
+    rooms: Sequence[Provider],
+    settings: Settings,
+    *,
+    as_of: datetime | None = None,
+    full: bool = False,
+) -> tuple[BuildResult, Path]:
+    """Build and test the models, then publish; return what was built and the snapshot.
+
+    The caller holds the warehouse's lock.
+
+    Raises:
+        BuildFailed: a model or a test failed; the snapshot of before stays.
+    """
+    from pipelines import build as models  # reads the models
+    from pipelines.business_time import parse_hours
+
+    hours = {
+        name: parse_hours(**hours.model_dump()) for name, hours in settings.business_hours.items()
+    }
+    policies = settings.sla or {"default": Policy()}
+    warehouse.ensure_raw_tables(rooms)
+    result = models.build(
+        warehouse.path,
+        data_dir=warehouse.data_dir,
+        as_of=as_of,
+        timezone=settings.timezone,
+        business_hours=hours,
+        sla={name: models.Sla(**policy.model_dump()) for name, policy in policies.items()},
+        full=full,
+    )
+    return result, warehouse.publish()

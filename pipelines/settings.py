@@ -1,0 +1,352 @@
+"""doblecheck.toml and the environment, read once, into one typed object.
+
+The environment wins: `DOBLECHECK_<SECTION>__<KEY>`, and for the accounts, counted from 0,
+`DOBLECHECK_ACCOUNTS__0__API_KEY`. Nothing below the command line reads either.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from pipelines.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pipelines.provider import Provider
+
+FILE_NAME = "doblecheck.toml"
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Account(_Section):
+    """One API key of one provider. Names are unique per provider."""
+
+    provider: str
+    name: str = Field("default", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    api_key: SecretStr | None = None
+    base_url: str = ""
+    legacy_base_url: str = ""
+    allow_base_url: bool = False
+    requests_per_minute: int = Field(0, ge=0)
+    concurrency: int = Field(8, ge=1, le=256)
+    webhook_secrets: list[SecretStr] = []
+    resources: list[str] | None = None
+    graph_version: str = Field("v24.0", pattern=r"^v\d+\.\d+$")
+    signature_header: str | None = None
+    signature_prefix: str | None = None
+    signature_encoding: Literal["hex", "base64"] = "hex"
+
+    @property
+    def key(self) -> str:
+        """The API key itself.
+
+        Raises:
+            ConfigError: it is not set; the message lists every place that was looked at.
+        """
+        return resolve(self.api_key, what=f"{self.provider} account {self.name!r}", key="api_key")
+
+
+class Warehouse(_Section):
+    url: str = ""
+
+
+class Receiver(_Section):
+    host: str = "127.0.0.1"
+    port: int = Field(8300, ge=0, le=65535)
+    max_body_bytes: int = Field(3 * 1024 * 1024, ge=1)
+
+
+class Hours(_Section):
+    """Opening hours as written; `business_time.parse_hours` reads them."""
+
+    timezone: str
+    monday: list[str] = []
+    tuesday: list[str] = []
+    wednesday: list[str] = []
+    thursday: list[str] = []
+    friday: list[str] = []
+    saturday: list[str] = []
+    sunday: list[str] = []
+    exceptions: dict[str, list[str]] = {}
+
+
+class Policy(_Section):
+    """Response targets, in seconds."""
+
+    first_response_seconds: float = Field(900, gt=0)
+    response_seconds: float = Field(3600, gt=0)
+    clock: Literal["business", "calendar"] = "business"
+
+
+class Schedule(_Section):
+    every: str | None = None
+    cron: str | None = None
+
+
+class Settings(BaseSettings):
+    """Every setting, checked. Paths are absolute.
+
+    Attributes:
+        folder: where relative paths start: the file's folder, else the current one.
+        sla: policy per `default`, account or `<account>/<channel_id>`.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="DOBLECHECK_", env_nested_delimiter="__", extra="ignore", frozen=True
+    )
+
+    folder: Path
+    data_dir: Path = Path("data")
+    timezone: str = "UTC"
+    warehouse: Warehouse = Warehouse()
+    accounts: list[Account] = []
+    receiver: Receiver = Receiver()
+    business_hours: dict[str, Hours] = {}
+    sla: dict[str, Policy] = {}
+    schedule: Schedule = Schedule()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment before the file (which comes in as arguments)."""
+        return env_settings, init_settings
+
+    @field_validator("accounts", mode="before")
+    @classmethod
+    def _in_order(cls, value: Any) -> Any:
+        # The file's list arrives as {"0": …} so that the environment can override one key of it.
+        return (
+            [value[key] for key in sorted(value, key=_number)] if isinstance(value, dict) else value
+        )
+
+    @field_validator("sla", mode="before")
+    @classmethod
+    def _split_default(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        default = {key: item for key, item in value.items() if not isinstance(item, dict)}
+        named = {key: {**default, **item} for key, item in value.items() if isinstance(item, dict)}
+        return {"default": default, **named}
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        from zoneinfo import ZoneInfo
+
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError("not an IANA time zone, such as America/Bogota") from error
+        return value
+
+    def path(self, value: str | Path) -> Path:
+        """A path of the settings, absolute."""
+        return (self.folder / Path(value).expanduser()).resolve()
+
+    @property
+    def data_path(self) -> Path:
+        """The data folder, absolute."""
+        return self.path(self.data_dir)
+
+    @property
+    def warehouse_url(self) -> str:
+        """The warehouse's URL; the writer's DuckDB file in the data folder by default."""
+        return self.warehouse.url or f"duckdb:///{self.data_path / 'warehouse.duckdb'}"
+
+
+def _number(key: str) -> int:
+    if not key.isdigit():
+        raise ValueError("accounts are counted: DOBLECHECK_ACCOUNTS__0__API_KEY")
+    return int(key)
+
+
+def load(config: Path | None, rooms: Sequence[Provider]) -> Settings:
+    """Read the settings.
+
+    Args:
+        config: the file, from `--config`; None looks at `DOBLECHECK_CONFIG`, then in the
+            current folder.
+        rooms: the providers there are, for their defaults.
+
+    Raises:
+        ConfigError: the file is not there, not TOML, or holds something it should not.
+    """
+    path = find_file(config)
+    data = _read(path) if path else {}
+    data["folder"] = (path.parent if path else Path()).resolve()
+    if isinstance(data.get("accounts"), list):
+        data["accounts"] = {str(i): account for i, account in enumerate(data["accounts"])}
+    unknown = data.keys() - Settings.model_fields.keys()
+    if unknown:
+        raise ConfigError(
+            f"{path}: unknown setting {sorted(unknown)[0]!r}",
+            hint=f"known: {', '.join(sorted(Settings.model_fields.keys() - {'folder'}))}",
+        )
+    try:
+        settings = Settings(**data)
+    except ValidationError as error:
+        raise ConfigError(_first_problem(error, path), hint="see `doblecheck init`") from None
+    accounts = settings.accounts or _accounts_from_environment(rooms)
+    return settings.model_copy(update={"accounts": _completed(accounts, rooms)})
+
+
+def find_file(config: Path | None) -> Path | None:
+    """The configuration file to read, absolute; None when there is none.
+
+    Raises:
+        ConfigError: a file was named and is not there.
+    """
+    named = config or (Path(found) if (found := os.environ.get("DOBLECHECK_CONFIG")) else None)
+    path = named or Path(FILE_NAME)
+    if path.is_file():
+        return path.resolve()
+    if named:
+        raise ConfigError(f"no configuration file at {path}", hint="write one: doblecheck init")
+    return None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}", hint="fix that line") from None
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read: {error.strerror}") from None
+
+
+def _first_problem(error: ValidationError, path: Path | None) -> str:
+    # The input is left out: it may be a key.
+    first = error.errors(include_input=False, include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"]) or "settings"
+    return f"{path or 'environment'}: {place}: {first['msg'].removeprefix('Value error, ')}"
+
+
+def resolve(secret: SecretStr | None, *, what: str, key: str) -> str:
+    """A secret's value: itself, or what `env:NAME` names.
+
+    Raises:
+        ConfigError: nothing is there.
+    """
+    text = secret.get_secret_value().strip() if secret else ""
+    name = text.removeprefix("env:") if text.startswith("env:") else ""
+    value = os.environ.get(name, "").strip() if name else text
+    if value:
+        return value
+    looked = f"the environment variable {name} is empty" if name else f"{key} is not set"
+    raise ConfigError(
+        f"no API key for {what}: {looked}",
+        hint=f"set {name or key}, or {key} under [[accounts]] in {find_file(None) or FILE_NAME}",
+    )
+
+
+def _accounts_from_environment(rooms: Sequence[Provider]) -> list[Account]:
+    found = []
+    for room in rooms:
+        prefix = room.name.upper()
+        if not os.environ.get(f"{prefix}_API_KEY"):
+            continue
+        urls = {
+            key: url for key in room.base_urls if (url := os.environ.get(f"{prefix}_{key.upper()}"))
+        }
+        secret = f"{prefix}_WEBHOOK_SECRET"
+        secrets = [SecretStr(f"env:{secret}")] if os.environ.get(secret) else []
+        key = SecretStr(f"env:{prefix}_API_KEY")
+        found.append(
+            Account.model_validate(
+                {"provider": room.name, "api_key": key, "webhook_secrets": secrets, **urls}
+            )
+        )
+    return found
+
+
+def _completed(accounts: Sequence[Account], rooms: Sequence[Provider]) -> list[Account]:
+    """The accounts with their room's defaults, checked."""
+    by_name = {room.name: room for room in rooms}
+    done: dict[tuple[str, str], Account] = {}
+    for account in accounts:
+        room = by_name.get(account.provider)
+        if room is None:
+            raise ConfigError(
+                f"unknown provider {account.provider!r}", hint=f"known: {', '.join(by_name)}"
+            )
+        if (account.provider, account.name) in done:
+            raise ConfigError(
+                f"two {account.provider} accounts are named {account.name!r}",
+                hint="give each a name of its own",
+            )
+        done[account.provider, account.name] = _complete(account, room)
+    return list(done.values())
+
+
+def _complete(account: Account, room: Provider) -> Account:
+    wanted = account.resources
+    unknown = sorted(set(wanted or ()) - set(room.resources))
+    if unknown:
+        raise ConfigError(
+            f"{room.title} has no resource {unknown[0]!r}",
+            hint=f"known: {', '.join(room.resources)}",
+        )
+    urls = {key: getattr(account, key) or url for key, url in room.base_urls.items()}
+    for key, url in urls.items():
+        check_base_url(url, room.base_urls[key], allowed=account.allow_base_url, key=key)
+    return account.model_copy(
+        update={
+            **urls,
+            "requests_per_minute": account.requests_per_minute or room.requests_per_minute,
+            "resources": wanted or [name for name in room.resources if name not in room.opt_in],
+        }
+    )
+
+
+def check_base_url(url: str, default: str, *, allowed: bool, key: str) -> None:
+    """Refuse a base URL that could carry the API key to the wrong place.
+
+    Raises:
+        ConfigError: not https, a host that is not the provider's, or user info in it.
+    """
+    parts = urlsplit(url)
+    hint = f"the provider's own is {default}; for a proxy of yours set allow_base_url = true"
+    if parts.scheme not in ("http", "https") or not parts.hostname or any(c.isspace() for c in url):
+        raise ConfigError(f"{key} is not a web address", hint=hint)
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ConfigError(f"{key} holds more than a scheme, a host and a path", hint=hint)
+    if _is_loopback(parts.hostname) or allowed:
+        return
+    if parts.scheme != "https" or parts.hostname != urlsplit(default).hostname:
+        raise ConfigError(f"{key} is not the provider's https address", hint=hint)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def no_accounts_error(rooms: Sequence[Provider]) -> ConfigError:
+    """The error of a command that needs an account and finds none: names every place looked at."""
+    names = [f"{room.name.upper()}_API_KEY" for room in rooms]
+    file = find_file(None)
+    return ConfigError(
+        f"no account is configured (looked at {file or './' + FILE_NAME}, "
+        f"DOBLECHECK_CONFIG, DOBLECHECK_ACCOUNTS, {', '.join(names)})",
+        hint=f"set {names[0]} in the environment, or write a file: doblecheck init",
+    )

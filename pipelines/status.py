@@ -1,0 +1,115 @@
+"""How fresh and how complete the warehouse is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import duckdb
+
+from pipelines.errors import WarehouseBusy
+from pipelines.provider import Provider
+from pipelines.warehouse import Warehouse, sync_states
+
+
+@dataclass(frozen=True)
+class ResourceStatus:
+    """One resource of one account.
+
+    Attributes:
+        account: `<provider>:<name>`.
+        rows: rows in the raw table.
+        is_complete: everything the provider lists is there.
+        open_gaps: stretches of the list that the next sync goes on with.
+        last_synced_at: start of the last sync without an error, UTC; None before the first.
+        age_seconds: since then.
+        last_error: what ended or narrowed the last sync; None when nothing did.
+    """
+
+    account: str
+    resource: str
+    rows: int
+    is_complete: bool
+    open_gaps: int
+    last_synced_at: datetime | None
+    age_seconds: float | None
+    last_error: str | None
+
+
+@dataclass(frozen=True)
+class Status:
+    """The warehouse, its newest snapshot, and every resource that was ever synced."""
+
+    warehouse: str
+    snapshot: str | None
+    published_at: datetime | None
+    is_running: bool
+    resources: tuple[ResourceStatus, ...]
+
+
+def read(warehouse: Warehouse, rooms: Sequence[Provider], *, now: datetime | None) -> Status:
+    """The status as of `now`, by default the current time."""
+    with _connection(warehouse) as (connection, is_running):
+        resources = tuple(_resources(connection, rooms, now or datetime.now(UTC)))
+    is_published = warehouse.link.exists()
+    changed = warehouse.link.stat().st_mtime if is_published else None
+    return Status(
+        warehouse=str(warehouse.path),
+        snapshot=str(warehouse.link) if is_published else None,
+        published_at=datetime.fromtimestamp(changed, UTC) if changed else None,
+        is_running=is_running,
+        resources=resources,
+    )
+
+
+@contextmanager
+def _connection(warehouse: Warehouse) -> Iterator[tuple[duckdb.DuckDBPyConnection | None, bool]]:
+    """The writer's file when nobody holds it, else the snapshot; and whether a run goes on."""
+    try:
+        with warehouse.lock():
+            if not warehouse.path.exists():
+                yield None, False
+                return
+            with warehouse.connect() as connection:
+                yield connection, False
+    except WarehouseBusy:
+        with warehouse.reader() as connection:
+            yield connection, True
+
+
+def _resources(
+    connection: duckdb.DuckDBPyConnection | None, rooms: Sequence[Provider], now: datetime
+) -> Iterator[ResourceStatus]:
+    there = _schemas(connection)
+    for room in rooms:
+        if connection is None or room.schema not in there:
+            continue
+        for state in sync_states(connection, room):
+            synced = state.last_synced_at
+            yield ResourceStatus(
+                account=f"{room.name}:{state.account}",
+                resource=state.resource,
+                rows=_rows(connection, room, state.resource, state.account),
+                is_complete=state.is_complete,
+                open_gaps=len(state.position.get("gaps", ())),
+                last_synced_at=synced.astimezone(UTC) if synced else None,
+                age_seconds=(now - synced).total_seconds() if synced else None,
+                last_error=state.last_error,
+            )
+
+
+def _schemas(connection: duckdb.DuckDBPyConnection | None) -> set[str]:
+    if connection is None:
+        return set()
+    sql = "select schema_name from information_schema.schemata"
+    return {name for (name,) in connection.execute(sql).fetchall()}
+
+
+def _rows(
+    connection: duckdb.DuckDBPyConnection, room: Provider, resource: str, account: str
+) -> int:
+    sql = f'select count(*) from {room.schema}."{resource}" where account = $1'
+    counted = connection.execute(sql, [account]).fetchone()
+    return int(counted[0]) if counted else 0

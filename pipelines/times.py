@@ -1,0 +1,28 @@
+"""The providers' times, read once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def parse_time(text: object) -> datetime | None:
+    """The instant that a provider's text names, in UTC; None when it names none.
+
+    ISO 8601 with `Z` or an offset and any number of fraction digits, or Unix seconds as text.
+    A time without a zone is UTC: both providers say that their times are.
+    """
+    if not isinstance(text, str) or not text:
+        return None
+    try:
+        if text.isdigit():
+            return datetime.fromtimestamp(int(text), UTC)
+        time = datetime.fromisoformat(text)
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def sortable(text: object) -> str | None:
+    """The same instant as text that sorts as it does: UTC, always six fraction digits."""
+    time = parse_time(text)
+    return None if time is None else time.isoformat(timespec="microseconds")

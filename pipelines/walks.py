@@ -1,0 +1,272 @@
+"""Reading a newest-first list so that nothing is missed and nothing is read twice.
+
+A walk starts at the head and stops at the first page that holds nothing new and touches what an
+earlier walk had finished. Where it was cut off (a crash, an error, a full chunk) a gap remains,
+and the next walk closes it. It never asks a clock where to stop.
+
+    head ──────────── new rows ────────────┐ mark of the last walk
+    [ page ][ page ][ page ][ page ][ page ]│[ stored ][ stored ] … bottom
+                      └ cut here: Gap(cursor, mark) is kept, the next run goes on from it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from pipelines.cursors import Fetch, Page, follow
+from pipelines.errors import BadCursor
+from pipelines.provider import Row
+
+MAX_RESTARTS = 2
+"""How often one walk starts over when the provider drops its cursor."""
+
+MAX_HEAD_READS = 20
+"""A head that is never quiet is left to the next run: nothing is lost, the mark stays behind."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """The head of a finished walk: everything from here down is stored.
+
+    Attributes:
+        ids: the rows of the first page, for lists whose order never changes.
+        value: the newest sort value, for lists whose rows move up when they change.
+    """
+
+    ids: frozenset[str] = frozenset()
+    value: str | None = None
+
+    def is_touched_by(self, rows: Sequence[Row], value_of: ValueOf | None) -> bool:
+        """Whether a page reaches down to this mark.
+
+        Strictly below the value: rows that share the newest value may span pages.
+        """
+        if value_of is None:
+            return any(_id(row) in self.ids for row in rows)
+        values = (value_of(row) for row in rows)
+        return self.value is not None and any(v is not None and v < self.value for v in values)
+
+
+ValueOf = Callable[[Row], str | None]
+"""A row's sort value as text that sorts like the time it names; None when it has none."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A stretch still to be read: from `cursor` (None: the head) down to `mark` (None: the end)."""
+
+    cursor: str | None
+    mark: Mark | None
+
+
+@dataclass(frozen=True)
+class Position:
+    """What has been read of one list. A value: every page makes a new one.
+
+    Attributes:
+        mark: the head of what was read; None before the first walk.
+        gaps: stretches below the mark that are still missing, newest first.
+        refreshed: refresh name → when it was last done, ISO.
+    """
+
+    mark: Mark | None = None
+    gaps: tuple[Gap, ...] = ()
+    refreshed: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the list was read to its end, without a gap."""
+        return self.mark is not None and not self.gaps
+
+    def to_json(self) -> dict[str, Any]:
+        """The position as JSON types, for the warehouse's `sync_state`."""
+        return {
+            "mark": _mark_to_json(self.mark),
+            "gaps": [[gap.cursor, _mark_to_json(gap.mark)] for gap in self.gaps],
+            "refreshed": dict(self.refreshed),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Position:
+        """The position that `to_json` wrote; a new one from an empty mapping."""
+        gaps = tuple(Gap(cursor, _mark_from_json(mark)) for cursor, mark in data.get("gaps", ()))
+        return cls(_mark_from_json(data.get("mark")), gaps, dict(data.get("refreshed", {})))
+
+
+def _mark_to_json(mark: Mark | None) -> dict[str, Any] | None:
+    return None if mark is None else {"ids": sorted(mark.ids), "value": mark.value}
+
+
+def _mark_from_json(data: Mapping[str, Any] | None) -> Mark | None:
+    return None if data is None else Mark(frozenset(data["ids"]), data["value"])
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """How often a list is read again, and how deep, for changes that move nothing to its head.
+
+    Attributes:
+        name: kept with the position, so it is not renamed lightly.
+        every: how long the last refresh of this depth stays good.
+        depth: how far back from the newest row; None reads to the end.
+    """
+
+    name: str
+    every: timedelta
+    depth: timedelta | None
+
+    def is_due(self, position: Position, now: datetime) -> bool:
+        """Whether the last one is older than `every`. A list never read has none due."""
+        done = position.refreshed.get(self.name)
+        return done is not None and now - datetime.fromisoformat(done) >= self.every
+
+
+class Walk:
+    """One newest-first list, from the position an earlier run left to the one this run leaves.
+
+    `position` is right after every page: whoever stops the walk, an error or a full chunk,
+    finds there what is read and what is missing.
+
+    Args:
+        fetch: asks for a page.
+        take: keeps a page's rows; returns how many were new or changed.
+        is_paused: asked after every page; True leaves the rest for later.
+        value_of: the sort value, for lists whose rows move; None for an order that never changes.
+        time_of: a row's time, to measure a refresh's depth.
+    """
+
+    def __init__(
+        self,
+        fetch: Fetch[Row],
+        take: Callable[[Page[Row]], int],
+        position: Position,
+        *,
+        is_paused: Callable[[], bool],
+        value_of: ValueOf | None = None,
+        time_of: Callable[[Row], datetime | None] = lambda row: None,
+        refreshes: Sequence[Refresh] = (),
+        now: datetime,
+    ) -> None:
+        self._fetch, self._take, self._is_paused = fetch, take, is_paused
+        self._value_of, self._time_of, self._now = value_of, time_of, now
+        self._refreshes = refreshes
+        self._done = position
+        self._mark = position.mark
+        self._todo: list[Gap] = [*position.gaps]
+        self._restarts = 0
+        self._top: datetime | None = None
+
+    @property
+    def position(self) -> Position:
+        """What is read by now."""
+        return replace(self._done, mark=self._mark, gaps=tuple(self._todo))
+
+    async def run(self) -> None:
+        """Read the head, close the gaps, then read the head again until it is quiet."""
+        due = [r for r in self._refreshes if r.is_due(self._done, self._now)]
+        fresh = await self._stretch(Gap(None, self._done.mark), due)
+        while self._todo and not self._is_paused():
+            fresh += await self._stretch(self._todo.pop(0), ())
+        await self._quiet_head(fresh)
+        if not self._todo:
+            self._remember(due)
+
+    async def _quiet_head(self, fresh: int) -> None:
+        reads = 0
+        while fresh and reads < MAX_HEAD_READS and not self._is_paused():
+            fresh = await self._stretch(Gap(None, self._mark), ())
+            reads += 1
+
+    def _remember(self, due: Sequence[Refresh]) -> None:
+        known = self._done.refreshed
+        done = [r.name for r in self._refreshes if r in due or r.name not in known]
+        stamps = dict.fromkeys(done, self._now.isoformat())
+        self._done = replace(self._done, refreshed={**known, **stamps})
+
+    async def _stretch(self, gap: Gap, due: Sequence[Refresh]) -> int:
+        """Read one stretch; return how many rows were new. What is left of it stays a gap."""
+        rest = list(self._todo)
+        while True:
+            try:
+                return await self._read(gap, rest, due)
+            except BadCursor:
+                gap = Gap(None, gap.mark)
+                self._todo = [gap, *rest]
+                self._restarts += 1
+                if self._restarts > MAX_RESTARTS:
+                    raise
+
+    async def _read(self, gap: Gap, rest: list[Gap], due: Sequence[Refresh]) -> int:
+        total = 0
+        head = _Head() if gap.cursor is None else None
+        self._todo = [gap, *rest] if head is None else self._todo
+        async for page in follow(self._fetch, gap.cursor):
+            fresh = self._take(page)
+            total += fresh
+            if head is not None:
+                self._see_head(head, page)
+            ended = page.next is None or (
+                fresh == 0 and self._reached(page, gap) and self._is_deep(page, due)
+            )
+            self._todo = rest if ended else [Gap(page.next, gap.mark), *rest]
+            if ended or self._is_paused():
+                break
+        return total
+
+    def _see_head(self, head: _Head, page: Page[Row]) -> None:
+        mark = head.see(page, self._value_of, self._limit)
+        # A list without a mark that was read to its end is empty, or has no values: read again.
+        self._mark = mark or self._mark or (Mark() if page.next is None else None)
+        self._top = self._top or _first(self._time_of(row) for row in page.rows)
+
+    @property
+    def _limit(self) -> str:
+        # A row from far in the future must not become the mark that every later row is below.
+        return (self._now + timedelta(days=1)).isoformat()
+
+    def _reached(self, page: Page[Row], gap: Gap) -> bool:
+        return gap.mark is not None and gap.mark.is_touched_by(page.rows, self._value_of)
+
+    def _is_deep(self, page: Page[Row], due: Sequence[Refresh]) -> bool:
+        """Whether the page lies below every refresh that is due."""
+        if not due:
+            return True
+        depths = [refresh.depth for refresh in due]
+        times = [time for row in page.rows if (time := self._time_of(row)) is not None]
+        if self._top is None or not times:
+            return False
+        known = [depth for depth in depths if depth is not None]
+        return len(known) == len(depths) and max(times) < self._top - max(known)
+
+
+class _Head:
+    """Finds the mark that a walk from the head leaves behind."""
+
+    def __init__(self) -> None:
+        self._ids: frozenset[str] | None = None
+        self._value: str | None = None
+
+    def see(self, page: Page[Row], value_of: ValueOf | None, limit: str) -> Mark | None:
+        """The mark as far as the pages up to this one tell; None while they tell none.
+
+        Rows without a value may sort first: the mark is the first one that has a value.
+        """
+        if value_of is None:
+            if self._ids is None and page.rows:
+                self._ids = frozenset(_id(row) for row in page.rows)
+            return Mark(ids=self._ids) if self._ids else None
+        if self._value is None:
+            values = [v for row in page.rows if (v := value_of(row)) is not None]
+            self._value = next((v for v in values if v <= limit), None)
+        return Mark(value=self._value) if self._value else None
+
+
+def _first(times: Any) -> datetime | None:
+    return next((time for time in times if time is not None), None)
+
+
+def _id(row: Row) -> str:
+    return str(row.get("id"))

@@ -1,0 +1,37 @@
+"""What every test shares: no network but loopback, and a project folder of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Two cores do several things at once: how long an example takes says nothing.
+settings.register_profile(
+    "quiet", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("quiet")
+
+
+@pytest.fixture(autouse=True)
+def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail loudly when a test would leave this machine."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: object) -> None:
+        if isinstance(address, tuple) and address[0] not in ("127.0.0.1", "::1", "localhost"):
+            raise AssertionError(f"a test asked for {address[0]}")
+        connect(self, address)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment without a setting of doblecheck's or a provider's key."""
+    for name in list(os.environ):
+        if name.startswith(("DOBLECHECK_", "KAPSO_", "WASPY_")):
+            monkeypatch.delenv(name)
+    return monkeypatch

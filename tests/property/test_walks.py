@@ -1,0 +1,282 @@
+"""A newest-first walk keeps every row: any page size, any interruption, rows that move and come
+while it goes on. The list is a keyset list, as both providers' are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.cursors import Page
+from pipelines.errors import BadCursor, Unreachable
+from pipelines.provider import Row
+from pipelines.walks import Position, Refresh, Walk
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class Listing:
+    """A list sorted by `key`, newest first; `moves` happen one before each request."""
+
+    page_size: int
+    keys: dict[str, int] = field(default_factory=dict)
+    versions: dict[str, int] = field(default_factory=dict)
+    hidden: bool = False
+    nulls: int = 0
+    requests: int = 0
+    moves: list[Callable[[Listing], None]] = field(default_factory=list)
+    forgets: set[int] = field(default_factory=set)
+
+    def add(self, name: str) -> None:
+        self.touch(name)
+
+    def touch(self, name: str) -> None:
+        """A new row, or, where rows move, a change that brings it to the head."""
+        if not (self.hidden and name in self.keys):
+            self.keys[name] = max(self.keys.values(), default=0) + 1
+        self.versions[name] = self.versions.get(name, 0) + 1
+
+    def remove(self, name: str) -> None:
+        self.keys.pop(name, None)
+        self.versions.pop(name, None)
+
+    async def fetch(self, cursor: str | None) -> Page[Row]:
+        self.requests += 1
+        if self.moves:
+            self.moves.pop(0)(self)
+        if cursor is not None and self.requests in self.forgets:
+            raise BadCursor("forgotten")
+        below = int(cursor) if cursor else 10**9
+        names = sorted((n for n, k in self.keys.items() if k < below), key=lambda n: -self.keys[n])
+        rows = [self.row(name) for name in names[: self.page_size]]
+        if cursor is None:
+            rows = [self.row(f"null{i}") for i in range(self.nulls)] + rows
+        more = len(names) > self.page_size
+        return Page(rows, str(self.keys[names[self.page_size - 1]]) if more else None)
+
+    def row(self, name: str) -> Row:
+        key = self.keys.get(name)
+        time = None if key is None or self.hidden else START + timedelta(minutes=key)
+        at = time.isoformat(timespec="microseconds") if time else None
+        return {"id": name, "at": at, "version": self.versions.get(name, 0)}
+
+
+@dataclass
+class Store:
+    """What is kept, and the position that goes with it."""
+
+    rows: dict[str, int] = field(default_factory=dict)
+    position: Position = field(default_factory=Position)
+
+    def take(self, page: Page[Row]) -> int:
+        fresh = [row for row in page.rows if self.rows.get(row["id"]) != row["version"]]
+        self.rows |= {row["id"]: row["version"] for row in fresh}
+        return len(fresh)
+
+    def walk(
+        self,
+        listing: Listing,
+        *,
+        pages: int = 10**9,
+        refreshes: tuple[Refresh, ...] = (),
+        now: datetime = NOW,
+        keeps_position: bool = True,
+    ) -> None:
+        budget = [pages]
+
+        async def fetch(cursor: str | None) -> Page[Row]:
+            budget[0] -= 1
+            if budget[0] < 0 and not keeps_position:
+                raise Unreachable("cut off")
+            return await listing.fetch(cursor)
+
+        walk = Walk(
+            fetch,
+            self.take,
+            self.position,
+            is_paused=lambda: keeps_position and budget[0] <= 0,
+            value_of=None if listing.hidden else lambda row: row["at"],
+            time_of=lambda row: datetime.fromisoformat(row["at"]) if row["at"] else None,
+            refreshes=refreshes,
+            now=now,
+        )
+        try:
+            asyncio.run(walk.run())
+        except Unreachable:
+            return  # killed: the rows are in, the position is not
+        # As the warehouse keeps it: through JSON.
+        self.position = Position.from_json(walk.position.to_json())
+
+
+def expected(listing: Listing) -> dict[str, int]:
+    return {name: version for name, version in listing.versions.items() if name in listing.keys}
+
+
+moves = st.lists(
+    st.one_of(
+        st.just(lambda listing: None),
+        st.integers(0, 40).map(lambda i: lambda listing: listing.touch(f"r{i}")),
+        st.integers(0, 10**6).map(lambda i: lambda listing: listing.add(f"new{i}")),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    size=st.integers(1, 7),
+    rows=st.integers(0, 40),
+    nulls=st.integers(0, 3),
+    cuts=st.lists(st.tuples(st.integers(1, 6), st.booleans(), moves), max_size=5),
+    last=moves,
+)
+def test_a_walk_that_is_cut_anywhere_and_goes_on_keeps_every_row(
+    size: int, rows: int, nulls: int, cuts: list[tuple[int, bool, list[Any]]], last: list[Any]
+) -> None:
+    listing = Listing(size, nulls=nulls)
+    for i in range(rows):
+        listing.add(f"r{i}")
+    store = Store()
+    for pages, keeps_position, during in cuts:
+        listing.moves = list(during)
+        store.walk(listing, pages=pages, keeps_position=keeps_position)
+        for i in range(3):
+            listing.add(f"between{pages}{i}{len(store.rows)}")
+    listing.moves = list(last)
+    store.walk(listing)
+    kept = {name: version for name, version in store.rows.items() if not name.startswith("null")}
+    assert kept == expected(listing)
+    assert store.position.is_complete
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    size=st.integers(1, 7),
+    rows=st.integers(0, 40),
+    cuts=st.lists(st.tuples(st.integers(1, 6), st.booleans()), max_size=5),
+    gone=st.sets(st.integers(0, 40), max_size=12),
+)
+def test_a_list_whose_order_is_hidden_loses_nothing_when_its_signposts_are_deleted(
+    size: int, rows: int, cuts: list[tuple[int, bool]], gone: set[int]
+) -> None:
+    listing = Listing(size, hidden=True)
+    for i in range(rows):
+        listing.add(f"r{i}")
+    store = Store()
+    for pages, keeps_position in cuts:
+        store.walk(listing, pages=pages, keeps_position=keeps_position)
+        for i in gone:
+            listing.remove(f"r{i}")
+        listing.add(f"later{len(store.rows)}-{pages}")
+    store.walk(listing)
+    assert expected(listing).items() <= store.rows.items()
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+def test_a_list_without_news_costs_one_request(hidden: bool) -> None:
+    listing = Listing(10, hidden=hidden)
+    for i in range(95):
+        listing.add(f"r{i}")
+    store = Store()
+    store.walk(listing)
+    listing.requests = 0
+    store.walk(listing)
+    assert listing.requests == 1
+
+
+def test_news_cost_the_pages_that_hold_them_and_a_look_at_the_head() -> None:
+    listing = Listing(10)
+    for i in range(500):
+        listing.add(f"r{i}")
+    store = Store()
+    store.walk(listing)
+    for i in range(25):
+        listing.touch(f"r{i}")
+    listing.requests = 0
+    store.walk(listing)
+    assert store.rows == expected(listing)
+    assert listing.requests == 3 + 1 + 1  # three with news, one that reaches the mark, the head
+
+
+def test_rows_without_a_value_that_sort_first_do_not_hide_the_news_below_them() -> None:
+    listing = Listing(3, nulls=3)
+    for i in range(9):
+        listing.add(f"r{i}")
+    store = Store()
+    store.walk(listing)
+    listing.touch("r0")
+    store.walk(listing)
+    assert store.rows["r0"] == 2
+
+
+def test_rows_that_share_the_newest_value_are_all_read() -> None:
+    listing = Listing(2, keys=dict.fromkeys("abc", 5), versions=dict.fromkeys("abc", 1))
+    store = Store(rows={"a": 1, "b": 1, "c": 1})
+    store.position = Position.from_json(
+        {"mark": {"ids": [], "value": listing.row("a")["at"]}, "gaps": [], "refreshed": {}}
+    )
+    mark = store.position.mark
+    assert mark is not None
+    assert not mark.is_touched_by([listing.row("a")], lambda row: row["at"])
+
+
+def test_a_row_from_far_in_the_future_does_not_become_the_mark() -> None:
+    listing = Listing(5)
+    for i in range(20):
+        listing.add(f"r{i}")
+    listing.keys["odd"], listing.versions["odd"] = 60 * 24 * 365 * 100, 1
+    store = Store()
+    store.walk(listing)
+    assert store.position.mark is not None
+    assert store.position.mark.value == listing.row("r19")["at"]
+
+
+def test_a_forgotten_cursor_starts_the_stretch_again() -> None:
+    listing = Listing(5)
+    for i in range(40):
+        listing.add(f"r{i}")
+    listing.forgets = {5}
+    store = Store()
+    store.walk(listing)
+    assert store.rows == expected(listing)
+
+
+def test_a_cursor_that_is_always_forgotten_ends_with_an_error_and_leaves_the_gap() -> None:
+    listing = Listing(5)
+    for i in range(40):
+        listing.add(f"r{i}")
+    listing.forgets = set(range(1000))
+    store = Store()
+    with pytest.raises(BadCursor):
+        store.walk(listing)
+    assert listing.requests < 12
+
+
+DAILY = Refresh("all", every=timedelta(days=1), depth=None)
+HOURLY = Refresh("hour", every=timedelta(hours=1), depth=timedelta(minutes=25))
+
+
+def test_a_change_that_moves_nothing_is_found_by_the_refresh_that_is_due() -> None:
+    listing = Listing(10)
+    for i in range(100):
+        listing.add(f"r{i}")
+    store = Store()
+    store.walk(listing, refreshes=(HOURLY, DAILY))
+    listing.versions["r80"] += 1
+    listing.versions["r5"] += 1
+    store.walk(listing, refreshes=(HOURLY, DAILY), now=NOW + timedelta(minutes=59))
+    assert (store.rows["r80"], store.rows["r5"]) == (1, 1)
+    store.walk(listing, refreshes=(HOURLY, DAILY), now=NOW + timedelta(hours=2))
+    assert (store.rows["r80"], store.rows["r5"]) == (2, 1)
+    listing.requests = 0
+    store.walk(listing, refreshes=(HOURLY, DAILY), now=NOW + timedelta(days=2))
+    assert (store.rows["r80"], store.rows["r5"]) == (2, 2)
+    assert listing.requests == 10 + 1

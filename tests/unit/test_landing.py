@@ -1,0 +1,87 @@
+"""Rows become records: nothing is lost, secrets are, and what has no id is kept aside."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.landing import REMOVED, Lander, arrow, land
+from pipelines.provider import Table, fields
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+TABLE = Table(
+    "things",
+    fields("id", "text", kapso_status="kapso.status"),
+    secrets=("kapso.media_url", "image.url"),
+    quotes=("kapso.content",),
+)
+
+
+def landed(row: dict[str, Any]) -> tuple[dict[str, str | None], dict[str, Any]]:
+    record = Lander(TABLE).record(row, AT)
+    return dict(zip(TABLE.columns, record.values, strict=True)), json.loads(record.payload)
+
+
+def test_fields_land_as_text_and_the_rest_in_payload() -> None:
+    row = {"id": 7, "text": {"body": "hola"}, "kapso": {"status": "read", "new": 1}, "odd": [1]}
+    values, payload = landed(row)
+    assert values == {"id": "7", "text": '{"body":"hola"}', "kapso_status": "read"}
+    assert payload == {"kapso": {"new": 1}, "odd": [1]}
+
+
+def test_media_links_are_removed_also_where_a_text_quotes_them() -> None:
+    link = "https://app.example/blobs/secret"
+    row = {
+        "id": "a",
+        "image": {"url": link, "id": "m"},
+        "kapso": {"media_url": link, "content": f"foto URL: {link}"},
+    }
+    _, payload = landed(row)
+    assert link not in json.dumps(payload)
+    assert payload["image"] == {"url": REMOVED, "id": "m"}
+    assert payload["kapso"]["content"] == f"foto URL: {REMOVED}"
+
+
+def test_a_link_that_changes_with_every_answer_does_not_change_the_row() -> None:
+    def digest(link: str) -> str:
+        row = {"id": "a", "kapso": {"media_url": link, "content": f"URL: {link}"}}
+        return Lander(TABLE).record(row, AT).row_hash
+
+    assert digest("https://x/1") == digest("https://x/2")
+
+
+@pytest.mark.parametrize("row", [{}, {"id": None}, {"id": ""}, "text", None, [1]])
+def test_what_has_no_id_is_kept_aside_whole(row: Any) -> None:
+    records, bad = land(Lander(TABLE), [row, {"id": "good"}], AT)
+    assert [record.id for record in records] == ["good"]
+    assert [json.loads(rejected["@body"]) for rejected in bad] == [row]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["text", "kapso", "more", "image"]), json_values))
+def test_every_field_of_a_row_stands_in_a_column_or_in_payload(row: dict[str, Any]) -> None:
+    values, payload = landed({"id": "x", **json.loads(json.dumps(row))})
+    if isinstance(row.get("text"), str):
+        assert values["text"] == row["text"]
+    elif row.get("text") is not None:
+        assert json.loads(values["text"] or "") == row["text"]
+    assert payload.get("more") == row.get("more")
+
+
+def test_arrow_tables_hold_texts_and_an_instant() -> None:
+    record = Lander(TABLE).record({"id": "a"}, AT)
+    (table,) = arrow(TABLE, "shop", {"a": record})
+    assert table.column_names == ["account", *TABLE.columns, "payload", "row_hash", "fetched_at"]
+    assert table.to_pylist()[0]["fetched_at"] == AT
+    assert table.to_pylist()[0]["account"] == "shop"

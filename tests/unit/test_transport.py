@@ -1,0 +1,212 @@
+"""The way out: quota, retries, and errors that carry nothing private."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import httpx
+import pytest
+
+from pipelines.errors import (
+    BadCursor,
+    BadPayload,
+    BadRequest,
+    ProviderError,
+    Unauthorized,
+    Unavailable,
+    Unreachable,
+)
+from pipelines.transport import TRIES, Quota, Transport
+
+KEY = "CANARY-key-4711"
+PHONE = "5491126032641"
+
+
+class Time:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        assert seconds >= 0
+        self.now += seconds
+        await asyncio.sleep(0)
+
+
+Answer = Callable[[int], httpx.Response]
+
+
+def ask(
+    answer: Answer, *, path: str = "/list", params: dict[str, Any] | None = None, **get: Any
+) -> tuple[Any, int, float]:
+    """One GET against a scripted server: the body, the requests it took, the seconds slept."""
+    time, seen = Time(), []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return answer(len(seen))
+
+    async def go() -> Any:
+        transport = Transport(
+            title="Shop",
+            base_url="https://api.example",
+            headers={"X-API-Key": KEY},
+            requests_per_minute=1000,
+            concurrency=4,
+            client=httpx.AsyncClient(transport=httpx.MockTransport(handle)),
+            clock=time,
+            sleep=time.sleep,
+        )
+        async with transport:
+            return (await transport.get(path, params, **get)).body
+
+    try:
+        return asyncio.run(go()), len(seen), time.now - 1000
+    except ProviderError as error:
+        error.requests = len(seen)  # type: ignore[attr-defined]
+        raise
+    finally:
+        assert {request.method for request in seen} <= {"GET"}
+
+
+def failing(times: int, response: Callable[[], httpx.Response]) -> Answer:
+    return lambda n: response() if n <= times else httpx.Response(200, json={"data": []})
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_a_passing_failure_is_tried_again(status: int) -> None:
+    body, requests, _ = ask(failing(2, lambda: httpx.Response(status, text="Bad Gateway")))
+    assert (body, requests) == ({"data": []}, 3)
+
+
+def test_a_lasting_failure_ends_after_six_tries() -> None:
+    with pytest.raises(Unreachable) as caught:
+        ask(lambda n: httpx.Response(502, html="<html>"))
+    assert caught.value.requests == TRIES  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("60", 60),
+        ("99999", 120),
+        ("soon", 60),
+        (None, 60),
+        (format_datetime(datetime.now(UTC) + timedelta(seconds=90)), 90),
+    ],
+)
+def test_the_wait_that_is_asked_for_is_kept(header: str | None, seconds: float) -> None:
+    headers = {"Retry-After": header} if header else {}
+    _, requests, slept = ask(failing(1, lambda: httpx.Response(429, headers=headers)))
+    assert requests == 2
+    assert slept == pytest.approx(seconds, abs=3)
+
+
+@pytest.mark.parametrize(
+    ("status", "params", "error"),
+    [
+        (401, {}, Unauthorized),
+        (403, {}, Unavailable),
+        (404, {}, Unavailable),
+        (400, {}, BadRequest),
+        (422, {}, BadRequest),
+        (302, {}, BadRequest),
+        (400, {"after": "abc"}, BadCursor),
+        (400, {"cursor": "abc"}, BadCursor),
+    ],
+)
+def test_a_refusal_is_asked_once(
+    status: int, params: dict[str, str], error: type[ProviderError]
+) -> None:
+    response = httpx.Response(status, json={"error": f"no {PHONE}"})
+    with pytest.raises(error) as caught:
+        ask(lambda n: response, params=params)
+    assert caught.value.requests == 1  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>", b'{"data": [', b'{"data": NaN}', b"null", b"{}", b'{"error": "x"}', b'"ok"'],
+)
+def test_an_answer_of_the_wrong_shape_is_never_an_empty_page(body: bytes) -> None:
+    with pytest.raises(BadPayload) as caught:
+        ask(
+            lambda n: httpx.Response(200, content=body),
+            is_whole=lambda b: isinstance(b, dict) and isinstance(b.get("data"), list),
+        )
+    assert caught.value.requests == 3  # type: ignore[attr-defined]
+
+
+def test_a_connection_that_breaks_is_tried_again() -> None:
+    def answer(n: int) -> httpx.Response:
+        if n < 3:
+            raise httpx.ReadError("cut off")
+        return httpx.Response(200, json=[])
+
+    assert ask(answer)[:2] == ([], 3)
+
+
+def test_an_error_shows_neither_key_nor_query_nor_body_nor_number() -> None:
+    def answer(n: int) -> httpx.Response:
+        raise httpx.ConnectError(f"no route {KEY}")
+
+    for reply in (answer, lambda n: httpx.Response(403, text=f"{PHONE} {KEY}")):
+        with pytest.raises(ProviderError) as caught:
+            ask(reply, path=f"/contacts/{PHONE}", params={"phone_number": PHONE})
+        message = str(caught.value) + caught.value.hint
+        assert KEY not in message + "".join(traceback.format_exception(caught.value))
+        assert PHONE not in message
+        assert caught.value.__cause__ is None
+
+
+def test_a_refused_key_stops_every_later_request() -> None:
+    seen = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(401, json={"error": "Unauthorized"})
+
+    async def go() -> int:
+        transport = Transport(
+            title="Shop",
+            base_url="https://api.example",
+            headers={},
+            requests_per_minute=1000,
+            concurrency=1,
+            client=httpx.AsyncClient(transport=httpx.MockTransport(handle)),
+        )
+        results = await asyncio.gather(
+            *(transport.get("/x") for _ in range(20)), return_exceptions=True
+        )
+        return sum(isinstance(result, Unauthorized) for result in results)
+
+    assert asyncio.run(go()) == 20
+    assert len(seen) == 1
+
+
+def test_no_minute_holds_more_requests_than_the_quota() -> None:
+    time = Time()
+    quota = Quota(10, clock=time, sleep=time.sleep)
+    starts: list[float] = []
+
+    async def one() -> None:
+        await quota.wait()
+        starts.append(time.now)
+        time.now += 0.5
+
+    async def go() -> None:
+        await asyncio.gather(*(one() for _ in range(45)))
+
+    asyncio.run(go())
+    for start in starts:
+        assert sum(start <= other < start + 60 for other in starts) <= 10
+    assert starts[-1] - starts[0] < 4 * 60 + 10

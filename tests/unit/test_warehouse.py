@@ -1,0 +1,144 @@
+"""The warehouse: one writer, snapshots that do not change under a reader, readers that only read."""
+
+from __future__ import annotations
+
+import stat
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from pipelines.errors import NotPublished, WarehouseBusy
+from pipelines.providers import find
+from pipelines.warehouse import SNAPSHOTS_KEPT, SyncState, Warehouse
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Warehouse:
+    return Warehouse(tmp_path / "data" / "warehouse.duckdb", tmp_path / "data")
+
+
+def fill(warehouse: Warehouse, value: int) -> Path:
+    with warehouse.connect() as connection:
+        connection.execute(f"create or replace table t as select {value} as v")
+    return warehouse.publish()
+
+
+def read(warehouse: Warehouse) -> int:
+    with warehouse.reader() as connection:
+        row = connection.execute("select v from t").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_a_second_run_is_told_that_the_warehouse_is_held(warehouse: Warehouse) -> None:
+    with warehouse.lock(), pytest.raises(WarehouseBusy), warehouse.lock():
+        pass
+    with warehouse.lock():
+        pass
+
+
+def test_readers_see_the_newest_snapshot_and_an_open_one_stays_as_it_was(
+    warehouse: Warehouse,
+) -> None:
+    fill(warehouse, 1)
+    with warehouse.reader() as old:
+        fill(warehouse, 2)
+        assert old.execute("select v from t").fetchall() == [(1,)]
+        assert read(warehouse) == 2
+    assert warehouse.link.is_symlink()
+
+
+def test_the_last_two_snapshots_are_kept(warehouse: Warehouse) -> None:
+    made = [fill(warehouse, i) for i in range(4)]
+    assert sorted(warehouse.published.iterdir()) == made[-SNAPSHOTS_KEPT:]
+
+
+def test_without_a_snapshot_a_reader_is_told_what_to_run(warehouse: Warehouse) -> None:
+    with pytest.raises(NotPublished) as caught, warehouse.reader():
+        pass
+    assert "doblecheck run" in caught.value.hint
+
+
+def test_reading_while_publishing_never_fails_and_never_goes_back(warehouse: Warehouse) -> None:
+    fill(warehouse, 0)
+    seen: list[int] = []
+    done = threading.Event()
+
+    def loop() -> None:
+        while not done.is_set():
+            seen.append(read(warehouse))
+
+    reader = threading.Thread(target=loop)
+    reader.start()
+    for i in range(1, 15):
+        fill(warehouse, i)
+    done.set()
+    reader.join()
+    assert seen == sorted(seen)
+    assert len(seen) > 1
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select * from read_csv('/etc/passwd')",
+        "select * from read_text('/etc/passwd')",
+        "copy (select 1) to '/tmp/doblecheck-should-not-exist.csv'",
+        "attach '/tmp/doblecheck-should-not-exist.db'",
+        "install httpfs",
+        "load httpfs",
+        "set enable_external_access = true",
+        "reset lock_configuration",
+        "create table x as select 1",
+        "delete from t",
+    ],
+)
+def test_a_reader_can_do_nothing_but_read_the_snapshot(warehouse: Warehouse, sql: str) -> None:
+    fill(warehouse, 1)
+    with warehouse.reader() as connection, pytest.raises(duckdb.Error):
+        connection.execute(sql).fetchall()
+    assert read(warehouse) == 1
+
+
+def test_times_read_back_are_utc(warehouse: Warehouse) -> None:
+    fill(warehouse, 1)
+    with warehouse.reader() as connection:
+        assert connection.execute("select current_setting('TimeZone')").fetchall() == [("UTC",)]
+
+
+def test_sync_states_are_kept_and_a_failure_does_not_touch_the_last_success(
+    warehouse: Warehouse,
+) -> None:
+    room = find()[0]
+    warehouse.ensure_raw_tables(find())
+    first, second = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
+    good = SyncState("a", "messages", {"gaps": []}, True, first, first)
+    bad = SyncState("a", "messages", {"gaps": [["c", None]]}, False, None, None, "it failed")
+    later = SyncState("a", "messages", {}, True, second, second)
+    warehouse.save_sync_states(room, [good])
+    warehouse.save_sync_states(room, [bad])
+    (state,) = warehouse.sync_states(room, "a")
+    assert (state.last_synced_at, state.last_error) == (first, "it failed")
+    assert state.position == {"gaps": [["c", None]]}
+    warehouse.save_sync_states(room, [later])
+    (state,) = warehouse.sync_states(room, "a")
+    assert (state.first_synced_at, state.last_synced_at) == (first, second)
+    assert state.last_error is None
+
+
+def test_a_column_that_a_newer_version_knows_is_added(warehouse: Warehouse) -> None:
+    room = find()[0]
+    with warehouse.connect() as connection:
+        connection.execute(f"create schema {room.schema}")
+        connection.execute(f"create table {room.schema}.messages (account text, id text)")
+    warehouse.ensure_raw_tables(find())
+    with warehouse.connect() as connection:
+        connection.execute(f"select payload, row_hash, fetched_at from {room.schema}.messages")
+
+
+def test_folders_are_for_their_owner_only(warehouse: Warehouse) -> None:
+    fill(warehouse, 1)
+    assert stat.S_IMODE(warehouse.published.stat().st_mode) == 0o700
