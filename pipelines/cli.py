@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -280,19 +280,11 @@ def main() -> None:
     """The console script: one line on what failed, one hint, and the exit code."""
     os.umask(0o077)  # the warehouse holds what customers wrote
     try:
-        code: Any = app(standalone_mode=False)
+        app()
     except DoblecheckError as error:
-        code = _told(str(error), error.hint, error.exit_code)
-    except typer.Abort:
-        code = 130
-    except KeyboardInterrupt:
-        code = _told("stopped", "", 130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone
-        code = 0
+        sys.exit(_told(str(error), error.hint, error.exit_code))
     except Exception as error:  # noqa: BLE001 - a trace may show rows
-        code = _unexpected(error)
-    sys.exit(code)
+        sys.exit(_unexpected(error))
 
 
 def _told(message: str, hint: str, code: int) -> int:
@@ -303,11 +295,6 @@ def _told(message: str, hint: str, code: int) -> int:
 
 
 def _unexpected(error: Exception) -> int:
-    import click
-
-    if isinstance(error, click.ClickException):
-        error.show()
-        return error.exit_code
     if os.environ.get("DOBLECHECK_TRACE"):
         raise error
     return _told(

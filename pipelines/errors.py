@@ -60,11 +60,19 @@ class ProviderError(DoblecheckError):
 
     Attributes:
         status: the HTTP status that told it; None when there was none.
+        ends_account: nothing else of the account can be read either.
     """
 
-    def __init__(self, message: str, *, hint: str = "", status: int | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        status: int | None = None,
+        ends_account: bool = False,
+    ) -> None:
         super().__init__(message, hint=hint)
-        self.status = status
+        self.status, self.ends_account = status, ends_account
 
 
 class Unauthorized(ProviderError):

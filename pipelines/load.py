@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pipelines.errors import DoblecheckError, Unauthorized, WarehouseError
+from pipelines.errors import DoblecheckError, WarehouseError
 from pipelines.provider import Provider
 from pipelines.pull import CHUNK_ROWS, Outcome, Pull
 from pipelines.settings import Account
@@ -156,8 +156,8 @@ class _Sync:
         """Add a pull's outcome to the report, and save how far each resource got."""
         for name in sorted(pull.wanted):
             _add(self.report.outcomes.setdefault(name, Outcome()), pull.outcomes[name])
-        refused = (outcome.error for outcome in pull.outcomes.values())
-        self.report.error = next((e for e in refused if isinstance(e, Unauthorized)), None)
+        errors = [outcome.error for outcome in pull.outcomes.values() if outcome.error]
+        self.report.error = next((error for error in errors if error.ends_account), None)
         states = [self._state(name, pull) for name in sorted(pull.wanted)]
         self.warehouse.save_sync_states(self.room, states)
 

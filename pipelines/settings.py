@@ -41,6 +41,7 @@ class Account(_Section):
     allow_base_url: bool = False
     requests_per_minute: int = Field(0, ge=0)
     concurrency: int = Field(8, ge=1, le=256)
+    retry_seconds: float = Field(0.5, gt=0, le=60)
     webhook_secrets: list[SecretStr] = []
     resources: list[str] | None = None
     graph_version: str = Field("v24.0", pattern=r"^v\d+\.\d+$")

@@ -108,6 +108,7 @@ class Transport:
         headers: the account's authentication.
         requests_per_minute: the plan's quota.
         concurrency: requests in the air at once.
+        retry_seconds: the wait before a second try; it doubles with every further one.
         client: for tests; by default a new one without redirects.
     """
 
@@ -119,6 +120,7 @@ class Transport:
         headers: Mapping[str, str],
         requests_per_minute: int,
         concurrency: int,
+        retry_seconds: float = 0.5,
         client: httpx.AsyncClient | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Sleep = asyncio.sleep,
@@ -128,8 +130,8 @@ class Transport:
         self._client = client or _client(concurrency)
         self._slots = asyncio.Semaphore(concurrency)
         self._quota = Quota(requests_per_minute, clock=clock, sleep=sleep)
-        self._sleep = sleep
-        self._refused: Unauthorized | None = None
+        self._sleep, self._retry_seconds = sleep, retry_seconds
+        self._ended: ProviderError | None = None
         self.concurrency = concurrency
         self.requests = 0
 
@@ -164,23 +166,29 @@ class Transport:
                     return await self._once(path, asked, is_whole)
                 except _TryAgain as again:
                     if attempt >= again.tries:
-                        raise again.error from None
+                        raise self._final(again.error) from None
                     await self._pause(again.wait, attempt)
         raise AssertionError  # the last attempt returns or raises
+
+    def _final(self, error: ProviderError) -> ProviderError:
+        if error.ends_account:
+            self._ended = self._ended or error
+        return self._ended or error
 
     async def _pause(self, wait: float | None, attempt: int) -> None:
         if wait is not None:
             self._quota.hold(min(wait, MAX_WAIT_SECONDS))
             return
         # The jitter keeps accounts that failed together from coming back together.
-        await self._sleep(min(0.5 * 2**attempt, 30.0) * random.uniform(0.5, 1.0))  # noqa: S311
+        pause = min(self._retry_seconds * 2 ** (attempt - 1), 30.0)
+        await self._sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
 
     async def _once(
         self, path: str, params: Mapping[str, str], is_whole: Callable[[Any], bool]
     ) -> Answer:
         await self._quota.wait()
-        if self._refused is not None:
-            raise self._refused
+        if self._ended is not None:
+            raise self._ended
         self.requests += 1
         response, body = await self._fetch(path, params)
         self._check(response, body, path, params)
@@ -202,6 +210,7 @@ class Transport:
                     f"{self._title} does not answer on GET {_public(path)} "
                     f"({type(error).__name__})",
                     hint="check base_url and the network; the next run goes on from here",
+                    ends_account=isinstance(error, httpx.ConnectError | httpx.ConnectTimeout),
                 )
             ) from None
 
@@ -220,11 +229,13 @@ class Transport:
         if response.is_success:
             return
         if status == 401:
-            self._refused = Unauthorized(
-                f"{self._title} does not accept the key {where}",
-                hint="make a new key at the provider, set it as api_key, then: doblecheck doctor",
+            raise self._final(
+                Unauthorized(
+                    f"{self._title} does not accept the key {where}",
+                    hint="make a new key there, set it as api_key, then: doblecheck doctor",
+                    ends_account=True,
+                )
             )
-            raise self._refused
         if status in (403, 404):
             raise Unavailable(
                 f"{self._title} does not give this resource to the key {where}",

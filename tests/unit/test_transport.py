@@ -101,10 +101,12 @@ def test_a_lasting_failure_ends_after_six_tries() -> None:
         ("99999", 120),
         ("soon", 60),
         (None, 60),
-        (format_datetime(datetime.now(UTC) + timedelta(seconds=90)), 90),
+        ("in 90 s", 90),
     ],
 )
 def test_the_wait_that_is_asked_for_is_kept(header: str | None, seconds: float) -> None:
+    if header == "in 90 s":
+        header = format_datetime(datetime.now(UTC) + timedelta(seconds=90))
     headers = {"Retry-After": header} if header else {}
     _, requests, slept = ask(failing(1, lambda: httpx.Response(429, headers=headers)))
     assert requests == 2

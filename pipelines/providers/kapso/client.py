@@ -131,6 +131,7 @@ async def connect(account: Account) -> AsyncIterator[Kapso]:
         headers={"X-API-Key": account.key, "Accept": "application/json"},
         requests_per_minute=account.requests_per_minute,
         concurrency=account.concurrency,
+        retry_seconds=account.retry_seconds,
     )
     async with transport:
         yield Kapso(transport, graph_version=account.graph_version)

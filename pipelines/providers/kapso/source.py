@@ -136,11 +136,18 @@ class _Reader:
 
     async def _list_numbers(self) -> list[tuple[str, str | None]]:
         """(phone_number_id, WhatsApp Business account) of every number: the listed ones, and those
-        an earlier pull stored when the list is not to be had."""
+        an earlier pull stored when the list is not to be had.
+
+        Raises:
+            ProviderError: the list is not to be had, and none is stored.
+        """
         if PHONE_NUMBERS.name in self._pull.wanted:
             await self._pull.finished(PHONE_NUMBERS.name)
         else:
             await self._pull.read(PHONE_NUMBERS, self.phone_numbers)
         columns = ("id", "phone_number_id", "business_account_id")
         rows = self._pull.current(PHONE_NUMBERS, columns)
+        failure = self._pull.outcomes[PHONE_NUMBERS.name].error
+        if failure is not None and not rows:
+            raise failure
         return [(number or str(identity), waba) for identity, number, waba in rows]

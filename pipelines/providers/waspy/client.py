@@ -145,6 +145,7 @@ async def connect(account: Account) -> AsyncIterator[Waspy]:
         headers={"Authorization": f"Bearer {account.key}", "Accept": "application/json"},
         requests_per_minute=account.requests_per_minute,
         concurrency=account.concurrency,
+        retry_seconds=account.retry_seconds,
     )
     async with transport:
         yield Waspy(transport)

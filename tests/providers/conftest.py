@@ -1,0 +1,113 @@
+"""A room, its simulator on real HTTP, and a warehouse: what the contract suite works with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+
+from pipelines.load import Order, Report, sync_account
+from pipelines.provider import Provider
+from pipelines.providers import find
+from pipelines.settings import Account
+from pipelines.simulation import Clock, serve
+from pipelines.warehouse import Warehouse
+from pipelines.world import World, make_world
+
+KEY = "CANARY-key-of-the-shop"
+ENDS_AT = datetime(2026, 3, 20, 21, 0, tzinfo=UTC)
+
+
+@dataclass
+class Shop:
+    """One account of one room, syncing from a simulator into a warehouse of its own."""
+
+    room: Provider
+    world: World
+    folder: Path
+    clock: Clock = field(default_factory=lambda: Clock(now=ENDS_AT))
+
+    @property
+    def warehouse(self) -> Warehouse:
+        return Warehouse(self.folder / "warehouse.duckdb", self.folder)
+
+    def app(self, **settings: Any) -> Starlette:
+        return self.room.simulate(self.world, api_key=KEY, clock=self.clock, **settings)
+
+    def sync(
+        self,
+        app: Starlette | None = None,
+        *,
+        key: str = KEY,
+        resources: frozenset[str] | None = None,
+        after: timedelta = timedelta(0),
+        **order: Any,
+    ) -> Report:
+        """One sync over HTTP, `after` the clock's time."""
+        with serve(app or self.app()) as url:
+            account = Account.model_validate(
+                {
+                    "provider": self.room.name,
+                    "name": "shop",
+                    "api_key": key,
+                    "base_url": url,
+                    "requests_per_minute": 1_000_000,
+                    "concurrency": 4,
+                    "retry_seconds": 0.01,
+                }
+            )
+            self.warehouse.ensure_raw_tables(find())
+            wanted = resources or frozenset(self.room.resources)
+            chosen = Order(resources=wanted, now=self.clock.now + after, **order)
+            return sync_account(self.warehouse, self.room, account, chosen)
+
+    def rows(self, table: str, *, but: tuple[str, ...] = ()) -> dict[str, dict[str, Any]]:
+        """id → row of a raw table, without what tells only when it was read."""
+        left_out = ("fetched_at", "_dlt_load_id", *but)
+        with self.warehouse.connect() as connection:
+            cursor = connection.execute(f'select * from {self.room.schema}."{table}"')
+            names = [entry[0] for entry in cursor.description or []]
+            found = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        assert len({row["id"] for row in found}) == len(found)
+        kept = [name for name in names if name not in left_out]
+        return {row["id"]: {name: row[name] for name in kept} for row in found}
+
+    def loads(self) -> list[tuple[Any, ...]]:
+        """What changes whenever a row is written: every row's load, in every table."""
+        with self.warehouse.connect() as connection:
+            return [
+                row
+                for table in self.room.tables
+                for row in connection.execute(
+                    f'select id, fetched_at, _dlt_load_id from {self.room.schema}."{table.name}" '
+                    "order by id"
+                ).fetchall()
+            ]
+
+
+@pytest.fixture(scope="session")
+def small_world() -> World:
+    return make_world(seed=11, ends_at=ENDS_AT, days=14, conversations_per_day=12)
+
+
+@pytest.fixture(params=find(), ids=lambda room: room.name)
+def room(request: pytest.FixtureRequest) -> Provider:
+    found: Provider = request.param
+    return found
+
+
+@pytest.fixture
+def shops(room: Provider, small_world: World, tmp_path: Path) -> Callable[[], Shop]:
+    """Makes shops of the same world, each with a warehouse of its own."""
+    count = iter(range(100))
+    return lambda: Shop(room, small_world, tmp_path / f"shop{next(count)}")
+
+
+@pytest.fixture
+def shop(shops: Callable[[], Shop]) -> Shop:
+    return shops()

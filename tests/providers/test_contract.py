@@ -1,0 +1,217 @@
+"""What every room must do. Rooms are found by looking: a new one is tested without a word here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from pipelines.errors import BadPayload, Unauthorized, Unavailable, Unreachable
+from pipelines.load import Report
+from pipelines.simulation import (
+    Asked,
+    Change,
+    Fault,
+    broken,
+    expired_cursor,
+    html,
+    instead,
+    too_many,
+    truncated,
+)
+
+from .conftest import KEY, Shop
+
+DATA = ("conversations", "messages", "contacts", "templates")
+Shops = Callable[[], Shop]
+
+
+def whole(report: Report) -> None:
+    assert report.error is None
+    assert {name: str(o.error) for name, o in report.outcomes.items() if o.error} == {}
+    assert all(outcome.is_complete for outcome in report.outcomes.values())
+
+
+def test_every_row_of_the_world_is_loaded_once(shop: Shop) -> None:
+    whole(shop.sync())
+    assert len(shop.rows("messages")) == len(shop.world.messages)
+    assert len(shop.rows("contacts")) == len(shop.world.contacts)
+    assert len(shop.rows("rejected")) == 0
+
+
+def test_a_sync_without_news_asks_little_and_writes_nothing(shop: Shop) -> None:
+    shop.sync()
+    before = shop.loads()
+    app = shop.app()
+    report = shop.sync(app)
+    whole(report)
+    assert report.changed == 0
+    assert shop.loads() == before
+    assert len(app.state.requests) <= 2 * len(shop.room.resources) + len(shop.world.channels)
+
+
+def test_syncing_in_steps_gives_what_one_sync_at_the_end_gives(shops: Shops) -> None:
+    stepped, fresh = shops(), shops()
+    end = stepped.clock.now
+    for days in (12, 8, 0):
+        stepped.clock.now = end - timedelta(days=days)
+        whole(stepped.sync())
+    fresh.sync()
+    # A status that changes in the middle of a long conversation moves nothing that a list shows.
+    but = ("status", "row_hash") if "message_cursors" in tables(stepped) else ()
+    assert stepped.rows("messages", but=but) == fresh.rows("messages", but=but)
+    for table in ("conversations", "contacts", "templates"):
+        assert stepped.rows(table) == fresh.rows(table)
+
+
+def tables(shop: Shop) -> set[str]:
+    return {table.name for table in shop.room.tables}
+
+
+def test_small_chunks_give_what_one_large_one_gives(shops: Shops) -> None:
+    small, large = shops(), shops()
+    whole(small.sync(chunk_rows=400))
+    whole(large.sync())
+    for table in (table.name for table in small.room.tables):
+        assert small.rows(table) == large.rows(table)
+
+
+def test_a_sync_that_is_stopped_goes_on_where_it_was(shops: Shops) -> None:
+    stopped, straight = shops(), shops()
+    for pages in (2, 3, 5, 9):
+        left = iter(range(pages))
+        stopped.sync(is_stopping=lambda left=left: next(left, None) is None)
+    whole(stopped.sync())
+    straight.sync()
+    for table in DATA:
+        assert stopped.rows(table) == straight.rows(table)
+
+
+def test_reading_everything_again_changes_no_row(shop: Shop) -> None:
+    shop.sync()
+    before = {table: shop.rows(table) for table in tables(shop)}
+    report = shop.sync(is_full=True)
+    whole(report)
+    assert report.outcomes["messages"].read >= len(shop.world.messages)
+    assert {table: shop.rows(table) for table in tables(shop)} == before
+
+
+def test_a_row_that_was_lost_in_the_warehouse_comes_back_with_a_full_sync(shop: Shop) -> None:
+    shop.sync()
+    lost = sorted(shop.rows("messages"))[::7]
+    with shop.warehouse.connect() as connection:
+        sql = f"delete from {shop.room.schema}.messages where id in (select unnest($1))"
+        connection.execute(sql, [lost])
+    shop.sync(is_full=True, chunk_rows=300)
+    assert len(shop.rows("messages")) == len(shop.world.messages)
+
+
+def test_a_refused_key_ends_the_account_after_one_word(shop: Shop) -> None:
+    app = shop.app()
+    report = shop.sync(app, key="wrong")
+    assert isinstance(report.error, Unauthorized)
+    assert len(shop.rows("messages")) == 0
+    assert len(app.state.requests) <= 4  # what was in the air
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_closed_resource_ends_alone_and_wipes_nothing(shop: Shop, status: int) -> None:
+    shop.sync()
+    before = shop.rows("templates")
+    report = shop.sync(shop.app(closed={"templates"}, closed_status=status))
+    assert isinstance(report.outcomes["templates"].error, Unavailable)
+    assert {n for n, o in report.outcomes.items() if o.error} == {"templates"}
+    assert not report.is_ok
+    assert shop.rows("templates") == before
+    state = {s.resource: s for s in shop.warehouse.sync_states(shop.room)}["templates"]
+    assert not state.is_complete
+    assert state.last_synced_at is not None
+    assert state.last_error is not None
+
+
+PASSING: dict[str, Change] = {
+    "429": too_many(retry_after=0),
+    "429 with a date": too_many(retry_after="Wed, 21 Oct 2015 07:28:00 GMT"),
+    "503 html": html(503),
+    "cut off": truncated,
+    "html with 200": html(200),
+    "an error with 200": instead({"error": "oops"}),
+    "null with 200": instead(None),
+}
+
+
+@pytest.mark.parametrize("name", PASSING)
+def test_a_passing_fault_on_every_list_costs_no_row(shop: Shop, name: str) -> None:
+    seen: set[str] = set()
+
+    def first_time(asked: Asked, count: int) -> Change | None:
+        is_new = asked.path not in seen
+        seen.add(asked.path)
+        return PASSING[name] if is_new else None
+
+    whole(shop.sync(shop.app(faults=first_time)))
+    assert len(shop.rows("messages")) == len(shop.world.messages)
+
+
+LASTING: dict[str, tuple[Change, type[Exception]]] = {
+    "wrong shape": (instead({"data": None}), BadPayload),
+    "empty object": (instead({}), BadPayload),
+}
+
+
+@pytest.mark.parametrize("name", LASTING)
+def test_a_lasting_fault_fails_its_resource_and_the_next_sync_makes_it_whole(
+    shop: Shop, name: str
+) -> None:
+    change, error = LASTING[name]
+    report = shop.sync(shop.app(faults=[Fault(change, path="/contacts", request=2, times=None)]))
+    assert isinstance(report.outcomes["contacts"].error, error)
+    assert len(shop.rows("messages")) == len(shop.world.messages)
+    whole(shop.sync())
+    assert len(shop.rows("contacts")) == len(shop.world.contacts)
+
+
+def test_an_expired_cursor_starts_the_walk_again(shop: Shop) -> None:
+    fault = Fault(expired_cursor, path="/messages", request=3, times=1)
+    whole(shop.sync(shop.app(faults=[fault])))
+    assert len(shop.rows("messages")) == len(shop.world.messages)
+
+
+def test_an_outage_in_the_middle_keeps_what_was_read(shop: Shop) -> None:
+    fault = Fault(broken(503), path="/conversations", request=2, times=None)
+    report = shop.sync(shop.app(faults=[fault]))
+    assert isinstance(report.outcomes["conversations"].error, Unreachable)
+    whole(shop.sync())
+    assert len(shop.rows("messages")) == len(shop.world.messages)
+
+
+def test_only_get_is_ever_sent(shop: Shop) -> None:
+    app = shop.app()
+    shop.sync(app)
+    assert {seen.method for seen in app.state.requests} == {"GET"}
+
+
+def test_no_file_holds_the_key_or_a_media_link_or_is_open_to_others(shop: Shop) -> None:
+    shop.sync()
+    files = [path for path in shop.folder.rglob("*") if path.is_file()]
+    assert files
+    for path in files:
+        content = path.read_bytes()
+        assert KEY.encode() not in content, path
+        assert not re.search(rb"https?://[^\s\"]*(active_storage|lookaside|/media/)", content), path
+
+
+def test_what_dlt_loaded_is_not_kept_beside_the_warehouse(shop: Shop) -> None:
+    shop.sync()
+    assert list(shop.folder.glob("dlt/**/completed_jobs/*")) == []
+
+
+def test_resources_can_be_synced_one_by_one(shops: Shops) -> None:
+    single, together = shops(), shops()
+    for name in single.room.resources:
+        whole(single.sync(resources=frozenset({name})))
+    together.sync()
+    for table in DATA:
+        assert single.rows(table) == together.rows(table)
