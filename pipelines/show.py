@@ -56,8 +56,10 @@ class Progress:
             f"{name}: {report.changed:,} rows new or changed, "
             f"{report.requests:,} requests, {report.seconds:.1f} s"
         )
-        for error in _problems(report):
-            self.say(f"{name}: {error}")
+        for problem, hint in _problems(report):
+            self.say(f"{name}: {problem}")
+            if hint:
+                self.say(f"hint: {hint}")
 
     def _line(self, account: str) -> None:
         counts = [f"{r} {n:,}" for (a, r), n in self._rows.items() if a == account]
@@ -123,12 +125,14 @@ def to_json(value: Any) -> None:
     print(json.dumps(value, default=str, ensure_ascii=False, indent=2))
 
 
-def _problems(report: Report) -> list[str]:
-    own = [f"error: {report.error}"] if report.error else []
-    return own + [
-        f"{name}: {outcome.error or outcome.note}"
+def _problems(report: Report) -> list[tuple[str, str]]:
+    """What went wrong and the hint for it; what ended the account is told once."""
+    if report.error:
+        return [(f"error: {report.error}", report.error.hint)]
+    return [
+        (f"{name}: {outcome.error or outcome.note}", outcome.error.hint if outcome.error else "")
         for name, outcome in report.outcomes.items()
-        if (outcome.error or outcome.note) and outcome.error is not report.error
+        if outcome.error or outcome.note
     ]
 
 

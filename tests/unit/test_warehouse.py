@@ -1,4 +1,4 @@
-"""The warehouse: one writer, snapshots that do not change under a reader, readers that only read."""
+"""The warehouse: one writer, snapshots that stay as they are, readers that only read."""
 
 from __future__ import annotations
 

@@ -1,0 +1,153 @@
+with
+
+messages as (
+
+    select * from {{ ref('int_messages__unioned') }}
+
+),
+
+conversations as (
+
+    {{ union_rooms('conversations') }}
+
+),
+
+calls as (
+
+    {{ union_rooms('calls') }}
+
+),
+
+contacts as (
+
+    select * from {{ ref('int_contacts__keyed') }}
+
+),
+
+phone_keys as (
+
+    select * from {{ source('intermediate', 'phone_keys') }}
+
+),
+
+identities as (
+
+    select
+        provider,
+        account,
+        contact_id,
+        bsuid,
+        phone
+    from messages
+    union
+    select
+        provider,
+        account,
+        contact_id,
+        bsuid,
+        phone
+    from conversations
+    union
+    select
+        provider,
+        account,
+        contact_id,
+        bsuid,
+        phone
+    from calls
+
+),
+
+keyed as (
+
+    select
+        identities.*,
+        {{ identity_key('identities') }} as identity_key,
+        {{ digits('identities.phone') }} as phone_digits,
+        coalesce(phone_keys.phone_key, {{ digits('identities.phone') }}) as phone_key,
+        phone_keys.phone_e164,
+        coalesce(phone_keys.country_code, left(identities.bsuid, 2)) as country_code
+    from identities
+    left join phone_keys on identities.phone = phone_keys.phone
+
+),
+
+by_bsuid as (
+
+    select
+        keyed.identity_key,
+        contacts.contact_id,
+        row_number() over (
+            partition by keyed.identity_key
+            order by contacts.created_at nulls last, {{ bytewise('contacts.contact_id') }}
+        ) as choice
+    from keyed
+    inner join contacts
+        on
+            keyed.provider = contacts.provider
+            and keyed.account = contacts.account
+            and keyed.bsuid = contacts.bsuid
+
+),
+
+by_phone as (
+
+    select
+        keyed.identity_key,
+        contacts.contact_id,
+        row_number() over (
+            partition by keyed.identity_key
+            order by
+                case when keyed.phone_digits = contacts.phone_digits then 0 else 1 end,
+                contacts.created_at nulls last,
+                {{ bytewise('contacts.contact_id') }}
+        ) as choice
+    from keyed
+    inner join contacts
+        on
+            keyed.provider = contacts.provider
+            and keyed.account = contacts.account
+            and keyed.phone_key = contacts.phone_key
+
+),
+
+matched as (
+
+    select
+        keyed.*,
+        coalesce(keyed.contact_id, by_bsuid.contact_id, by_phone.contact_id) as known_contact_id
+    from keyed
+    left join by_bsuid
+        on keyed.identity_key = by_bsuid.identity_key and by_bsuid.choice = 1
+    left join by_phone
+        on keyed.identity_key = by_phone.identity_key and by_phone.choice = 1
+
+),
+
+named as (
+
+    select
+        *,
+        coalesce(known_contact_id, 'phone:' || phone_key, 'bsuid:' || bsuid) as contact_name
+    from matched
+
+),
+
+final as (
+
+    select
+        identity_key,
+        provider,
+        account,
+        contact_name,
+        {{ mart_key('named', 'contact_name') }} as contact_key,
+        known_contact_id as contact_id,
+        phone_key,
+        phone_e164,
+        country_code,
+        bsuid
+    from named
+
+)
+
+select * from final

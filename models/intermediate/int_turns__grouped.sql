@@ -1,0 +1,97 @@
+with
+
+events as (
+
+    select * from {{ ref('int_threads__events') }}
+
+),
+
+-- Two clocks over the same events: any answer, and a person's.
+scoped as (
+
+    select
+        'any' as scope,
+        events.*,
+        closers_before as closers,
+        is_reply as is_answer
+    from events
+    union all
+    select
+        'human' as scope,
+        events.*,
+        human_closers_before as closers,
+        is_human_reply as is_answer
+    from events
+
+),
+
+-- The events with k closers before them: some requests, and at most one closer, the one that ends them.
+turns as (
+
+    select
+        thread_key,
+        scope,
+        closers,
+        min(occurred_at) filter (where is_request) as started_at,
+        max(occurred_at) filter (where is_request) as last_request_at,
+        count(*) filter (where is_request) as requests,
+        min(event_number) filter (where is_request) as first_event_number,
+        min(session_number) filter (where is_request) as session_number,
+        max(occurred_at) filter (where is_answer) as responded_at,
+        max(occurred_at) filter (where event_kind = 'close') as closed_at,
+        max(message_key) filter (where is_answer) as reply_message_key,
+        max(sender_kind) filter (where is_answer) as responder_kind,
+        bool_or(is_template) filter (where is_answer) as is_template_reply,
+        max(last_opening_at) filter (where is_answer or event_kind = 'close') as last_opening_at
+    from scoped
+    group by thread_key, scope, closers
+    having count(*) filter (where is_request) > 0
+
+),
+
+numbered as (
+
+    select
+        *,
+        row_number() over (partition by thread_key, scope order by closers) as turn_number,
+        row_number() over (partition by thread_key, scope, session_number order by closers) as turn_in_session
+    from turns
+
+),
+
+sessions as (
+
+    select
+        thread_key,
+        session_number,
+        case when direction = 'inbound' then 'customer' else 'business' end as initiated_by
+    from events
+    where starts_session
+
+),
+
+final as (
+
+    select
+        numbered.*,
+        first_requests.conversation_key,
+        sessions.initiated_by as session_initiated_by,
+        numbered.turn_in_session = 1 as is_first_in_session,
+        case
+            when numbered.responded_at is not null then 'answered'
+            when numbered.closed_at is not null then 'closed_unanswered'
+            else 'waiting'
+        end as outcome
+    from numbered
+    inner join events as first_requests
+        on
+            numbered.thread_key = first_requests.thread_key
+            and numbered.first_event_number = first_requests.event_number
+    inner join sessions
+        on
+            numbered.thread_key = sessions.thread_key
+            and numbered.session_number = sessions.session_number
+
+)
+
+select * from final

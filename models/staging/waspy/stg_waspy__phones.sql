@@ -1,0 +1,26 @@
+-- Every way a phone is written in this room: one row per text, for the table of canonical keys.
+with
+
+phones as (
+
+    select phone from {{ ref('stg_waspy__messages') }}
+    union
+    select phone from {{ ref('stg_waspy__conversations') }}
+    union
+    select phone from {{ ref('stg_waspy__contacts') }}
+    union
+    select phone from {{ ref('stg_waspy__calls') }}
+    union
+    select phone from {{ ref('stg_waspy__channels') }}
+
+),
+
+final as (
+
+    select phone
+    from phones
+    where phone is not null
+
+)
+
+select * from final

@@ -1,0 +1,296 @@
+"""The command line as a user meets it: a process, real HTTP, exit codes, stdout and stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+
+from pipelines.providers import find
+from pipelines.simulation import serve
+from pipelines.world import World, make_world
+
+KEY = "CANARY-4711-key"
+ENDS_AT = datetime(2026, 3, 20, 21, 0, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def doblecheck(folder: Path, *arguments: str, **environment: str) -> Result:
+    """Run the command in a folder, with nothing of ours in the environment but what is given."""
+    ours = ("DOBLECHECK_", "KAPSO_", "WASPY_")
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.cli", *arguments],
+        cwd=folder,
+        env={**clean, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return make_world(seed=3, ends_at=ENDS_AT, days=6, conversations_per_day=5)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Both providers' simulators, and the environment that points doblecheck at them."""
+
+    environment: dict[str, str]
+    apps: dict[str, Starlette]
+    worlds: dict[str, World]
+
+    @property
+    def requests(self) -> int:
+        return sum(len(app.state.requests) for app in self.apps.values())
+
+
+@pytest.fixture(scope="module")
+def stage(world: World) -> Iterator[Stage]:
+    worlds, apps, environment = {}, {}, {}
+    with ExitStack() as stack:
+        for i, room in enumerate(find()):
+            worlds[room.name] = world.only(channels=[c.id for c in world.channels[i::2]])
+            apps[room.name] = room.simulate(worlds[room.name], api_key=KEY)
+            environment[f"{room.name.upper()}_API_KEY"] = KEY
+            url = stack.enter_context(serve(apps[room.name]))
+            environment[f"{room.name.upper()}_BASE_URL"] = url
+        yield Stage(environment, apps, worlds)
+
+
+@pytest.fixture(scope="module")
+def ran(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    """A folder in which `doblecheck run` was run once, with nothing but the environment."""
+    folder = tmp_path_factory.mktemp("shop")
+    return folder, doblecheck(folder, "run", "--json", **stage.environment)
+
+
+def counted(folder: Path, sql: str) -> int:
+    (row,) = doblecheck(folder, "query", sql, "--format", "json").json
+    return int(next(iter(row.values())))
+
+
+def test_a_run_loads_every_message_once_and_builds_the_marts(
+    ran: tuple[Path, Result], stage: Stage
+) -> None:
+    folder, result = ran
+    assert (result.code, result.json["ok"]) == (0, True), result.err
+    for name, part in stage.worlds.items():
+        sql = f"select count(*), count(distinct id) from raw_{name}.messages"
+        (row,) = doblecheck(folder, "query", sql, "--format", "json").json
+        assert set(row.values()) == {len(part.messages)}
+    everything = sum(len(part.messages) for part in stage.worlds.values())
+    assert counted(folder, "select count(*) from marts.fct_messages") == everything
+    assert counted(folder, "select count(*) from marts.fct_turns where scope = 'any'") > 0
+
+
+def test_a_second_run_asks_little_and_changes_no_row(
+    ran: tuple[Path, Result], stage: Stage
+) -> None:
+    folder, _ = ran
+    as_of = "2026-03-21T00:00:00Z"
+    assert doblecheck(folder, "build", "--as-of", as_of).code == 0
+    before = contents(folder)
+    requests = stage.requests
+    result = doblecheck(folder, "run", "--json", "--as-of", as_of, **stage.environment)
+    assert result.code == 0
+    assert stage.requests - requests <= 20
+    assert all(
+        resource["changed"] == 0
+        for account in result.json["accounts"]
+        for resource in account["resources"].values()
+    )
+    assert contents(folder) == before
+
+
+def contents(folder: Path) -> dict[str, Any]:
+    """Every row of raw tables and marts, but for when the sync state was last touched."""
+    sql = (
+        "select table_schema as s, table_name as t from information_schema.tables "
+        "where (table_schema like 'raw_%' or table_schema = 'marts') "
+        "and table_schema not like '%staging' and table_name not like '\\_dlt%' escape '\\' "
+        "and table_name not in ('sync_state', 'mart_sync_health', 'dim_accounts')"
+    )
+    tables = doblecheck(folder, "query", sql, "--format", "json").json
+    assert len(tables) > 15
+    return {
+        f"{table['s']}.{table['t']}": doblecheck(
+            folder, "query", f'select * from {table["s"]}."{table["t"]}" order by all',
+            "--format", "json",
+        ).out
+        for table in tables
+    }  # fmt: skip
+
+
+def test_status_tells_rows_and_freshness(ran: tuple[Path, Result]) -> None:
+    folder, _ = ran
+    found = doblecheck(folder, "status", "--json").json
+    assert {r["account"] for r in found["resources"]} == {"kapso:default", "waspy:default"}
+    assert all(r["is_complete"] and r["last_error"] is None for r in found["resources"])
+    assert all(r["age_seconds"] >= 0 for r in found["resources"])
+    table = doblecheck(folder, "status").out
+    assert "messages" in table
+
+
+@pytest.mark.parametrize("format_", ["table", "csv", "json", "parquet"])
+def test_query_answers_in_every_format(ran: tuple[Path, Result], format_: str) -> None:
+    folder, _ = ran
+    command = [sys.executable, "-m", "pipelines.cli", "query", "select 1 as a, null as b"]
+    done = subprocess.run([*command, "--format", format_], cwd=folder, capture_output=True)
+    assert done.returncode == 0
+    starts = {
+        "table": b"a",
+        "csv": b"a,b\n1,",
+        "json": b'[{"a": 1, "b": null}]',
+        "parquet": b"PAR1",
+    }
+    assert done.stdout.startswith(starts[format_])
+
+
+@pytest.mark.parametrize(
+    "sql",
+    ["selec 1", "select * from nowhere", "drop schema marts cascade", "copy (select 1) to 'x.csv'"],
+)
+def test_sql_that_is_wrong_or_not_allowed_is_told_in_one_line(
+    ran: tuple[Path, Result], sql: str
+) -> None:
+    folder, _ = ran
+    result = doblecheck(folder, "query", sql)
+    assert (result.code, result.out) == (2, "")
+    assert [line.split(":")[0] for line in result.err.splitlines()] == ["error", "hint"]
+    assert not (folder / "x.csv").exists()
+
+
+def test_doctor_finds_nothing_wrong_and_then_a_refused_key(
+    ran: tuple[Path, Result], stage: Stage
+) -> None:
+    folder, _ = ran
+    assert doblecheck(folder, "doctor", **stage.environment).code == 0
+    result = doblecheck(folder, "doctor", **{**stage.environment, "WASPY_API_KEY": "old"})
+    assert result.code == 1
+    assert re.search(r"FAIL  key of waspy:default\n +Waspy does not accept the key", result.out)
+
+
+def test_one_refused_key_does_not_stop_the_other_account(stage: Stage, tmp_path: Path) -> None:
+    result = doblecheck(tmp_path, "sync", "--json", **{**stage.environment, "KAPSO_API_KEY": "old"})
+    assert result.code == 1
+    assert [(a["provider"], a["ok"]) for a in result.json["accounts"]] == [
+        ("kapso", False),
+        ("waspy", True),
+    ]
+    assert "hint: " in result.err
+
+
+def test_the_key_and_the_customers_stand_in_no_output(
+    stage: Stage, tmp_path: Path, world: World
+) -> None:
+    result = doblecheck(tmp_path, "--verbose", "run", **stage.environment)
+    told = result.out + result.err
+    assert KEY not in told
+    for contact in world.contacts:
+        assert not contact.phone or contact.phone.lstrip("+") not in told
+        assert not contact.name or contact.name not in told
+
+
+def test_files_are_for_their_owner_only(ran: tuple[Path, Result]) -> None:
+    folder, _ = ran
+    paths = [path for path in (folder / "data").rglob("*") if not path.is_symlink()]
+    assert paths
+    assert [str(p) for p in paths if stat.S_IMODE(p.stat().st_mode) & 0o077] == []
+
+
+WRONG: dict[str, tuple[list[str], dict[str, str], int, str]] = {
+    "no account": (["sync"], {}, 2, "no account is configured"),
+    "unknown account": (["sync", "nobody"], {"KAPSO_API_KEY": "k"}, 2, "nobody"),
+    "unknown resource": (["sync", "--resource", "cats"], {"KAPSO_API_KEY": "k"}, 2, "cats"),
+    "bad toml": (["--config", "bad.toml", "run"], {}, 2, "not valid TOML"),
+    "no file": (["--config", "none.toml", "run"], {}, 2, "none.toml"),
+    "bad time": (["build", "--as-of", "soon"], {}, 2, "soon"),
+    "unpublished": (["query", "select 1"], {}, 1, "nothing is published"),
+    "postgres": (["build"], {"DOBLECHECK_WAREHOUSE__URL": "mysql://x/y"}, 2, "mysql"),
+    "wrong host": (["sync"], {"KAPSO_API_KEY": "k", "KAPSO_BASE_URL": "http://a.b"}, 2, "base_url"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_mistake_is_told_in_one_line_with_a_hint(tmp_path: Path, name: str) -> None:
+    arguments, environment, code, told = WRONG[name]
+    (tmp_path / "bad.toml").write_text("x = [")
+    result = doblecheck(tmp_path, *arguments, **environment)
+    assert (result.code, result.out) == (code, "")
+    error, hint = result.err.splitlines()
+    assert error.startswith("error: ")
+    assert told in error
+    assert hint.startswith("hint: ")
+    assert not (tmp_path / "data" / "warehouse.duckdb").exists()
+
+
+def test_a_host_that_nobody_answers_on_is_told_once(tmp_path: Path) -> None:
+    (tmp_path / "doblecheck.toml").write_text(
+        '[[accounts]]\nprovider = "kapso"\napi_key = "k"\nbase_url = "http://127.0.0.1:9"\n'
+        "retry_seconds = 0.01\n"
+    )
+    result = doblecheck(tmp_path, "sync", "--json")
+    assert result.code == 1
+    assert result.err.count("does not answer") == 1
+    assert result.json["accounts"][0]["error"]
+
+
+def test_a_run_that_finds_another_one_says_so(ran: tuple[Path, Result], stage: Stage) -> None:
+    import fcntl
+
+    folder, _ = ran
+    with (folder / "data" / "warehouse.duckdb.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        result = doblecheck(folder, "run", **stage.environment)
+        assert (result.code, result.out) == (1, "")
+        assert "another run holds the warehouse" in result.err
+        assert doblecheck(folder, "status", "--json").json["is_running"]
+
+
+def test_the_file_that_init_writes_is_valid_private_and_not_overwritten(tmp_path: Path) -> None:
+    assert doblecheck(tmp_path, "init").code == 0
+    path = tmp_path / "doblecheck.toml"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    text = path.read_text()
+    assert doblecheck(tmp_path, "init").code == 2
+    assert path.read_text() == text
+    assert doblecheck(tmp_path, "status").code == 0
+    # Its examples are valid too: settings are commented with "# ", words are not settings.
+    example = re.compile(r"^# (?=\[|[a-z_]+ = )")
+    path.write_text("\n".join(example.sub("", line) for line in text.splitlines()))
+    assert doblecheck(tmp_path, "status").code == 0, path.read_text()
+
+
+def test_help_comes_at_once() -> None:
+    code = (
+        "import sys; import pipelines.cli; "
+        "heavy = {'dlt', 'dbt', 'duckdb', 'httpx', 'prefect', 'polars', 'pydantic', 'pyarrow'}; "
+        "sys.exit(str(sorted(heavy & sys.modules.keys())) if heavy & sys.modules.keys() else 0)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,163 @@
+"""Rows in, one build, rows out: a real DuckDB file per test module, since a build takes seconds."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from pipelines.build import BuildResult, build, ensure_raw_tables, rooms
+
+T0 = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)  # a Monday
+AS_OF = datetime(2026, 3, 20, tzinfo=UTC)
+HOUR = 3600.0
+DAY = 24 * HOUR
+
+
+def instant(seconds: float) -> datetime:
+    """The instant so many seconds after the tests' noon."""
+    return T0 + timedelta(seconds=seconds)
+
+
+def iso(seconds: float) -> str:
+    return instant(seconds).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Warehouse:
+    """A warehouse whose raw tables are filled by hand."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / "warehouse.duckdb"
+        self._phones = count(1)
+        self._ids = count(1)
+        self._phone_of: dict[str, str] = {}
+        with self._open() as connection:
+            ensure_raw_tables(connection, rooms())
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        connection = duckdb.connect(str(self.path))
+        connection.execute("set TimeZone = 'UTC'")
+        return connection
+
+    def add(self, table: str, **row: Any) -> None:
+        """Insert one row of text columns; objects and lists become JSON text."""
+        defaults = {"account": "default", "fetched_at": iso(12 * DAY), "payload": "{}"}
+        values = {
+            name: json.dumps(value) if isinstance(value, dict | list) else value
+            for name, value in (defaults | row).items()
+        }
+        columns = ", ".join(f'"{name}"' for name in values)
+        marks = ", ".join("?" for _ in values)
+        with self._open() as connection:
+            connection.execute(
+                f"insert into {table} ({columns}) values ({marks})", list(values.values())
+            )
+
+    def run(self, statement: str) -> None:
+        with self._open() as connection:
+            connection.execute(statement)
+
+    def phone(self, thread: str) -> str:
+        """A customer's phone, one per name of a thread."""
+        if thread not in self._phone_of:
+            self._phone_of[thread] = f"1415555{next(self._phones):04d}"
+        return self._phone_of[thread]
+
+    def kapso(self, thread: str, seconds: float, direction: str = "inbound", **row: Any) -> str:
+        """A Kapso message so many seconds after noon; returns its id."""
+        defaults = {
+            "id": f"{thread}-{next(self._ids)}",
+            "timestamp": str(int(instant(seconds).timestamp())),
+            "type": "text",
+            "kapso_direction": direction,
+            "kapso_status": "delivered",
+            "kapso_phone_number": self.phone(thread),
+            "kapso_phone_number_id": "100",
+            "kapso_origin": "business_app" if direction == "outbound" else "cloud_api",
+        }
+        values = defaults | row
+        self.add("raw_kapso.messages", **values)
+        return str(values["id"])
+
+    def asks(self, thread: str, *seconds: float, **row: Any) -> str:
+        """Customer messages; returns the id of the last."""
+        return [self.kapso(thread, at, "inbound", **row) for at in seconds][-1]
+
+    def person_replies(self, thread: str, *seconds: float, **row: Any) -> str:
+        return [self.kapso(thread, at, "outbound", **row) for at in seconds][-1]
+
+    def api_replies(self, thread: str, *seconds: float, **row: Any) -> str:
+        return self.person_replies(thread, *seconds, kapso_origin="cloud_api", **row)
+
+    def waspy_thread(self, thread: str, **row: Any) -> None:
+        """A Waspy conversation and its contact."""
+        self.add("raw_waspy.contacts", id=f"contact-{thread}", created_at=iso(-DAY))
+        defaults = {
+            "id": thread,
+            "contact_id": f"contact-{thread}",
+            "phone_number_id": "channel",
+            "status": "open",
+            "created_at": iso(0),
+        }
+        self.add("raw_waspy.conversations", **(defaults | row))
+
+    def waspy(self, thread: str, seconds: float, direction: str = "inbound", **row: Any) -> str:
+        number = next(self._ids)
+        defaults = {
+            "id": f"{thread}-{number:04d}",
+            "conversation_id": thread,
+            "direction": direction,
+            "type": "text",
+            "content": {"text": "hola"},
+            "status": "delivered",
+            "created_at": iso(seconds),
+            "origin": "agent" if direction == "outbound" else "inbound",
+            "position": str(number),
+        }
+        values = defaults | row
+        self.add("raw_waspy.messages", **values)
+        return str(values["id"])
+
+    def build(self, **options: Any) -> BuildResult:
+        return build(self.path, data_dir=self.folder, **({"as_of": AS_OF} | options))
+
+    def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
+        with duckdb.connect(str(self.path)) as connection:
+            connection.execute("set TimeZone = 'UTC'")
+            cursor = connection.execute(query, list(values))
+            names = [column[0] for column in cursor.description or []]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def thread(self, mart: str, thread: str, order: str, **equal: Any) -> list[dict[str, Any]]:
+        """A thread's rows of a mart."""
+        contacts = (
+            f"kapso:default:phone:{self._phone_of.get(thread)}",
+            f"waspy:default:contact-{thread}",
+        )
+        conditions = "".join(f" and {name} = ?" for name in equal)
+        return self.rows(
+            f"select * from marts.{mart} where contact_key in (?, ?){conditions} order by {order}",
+            *contacts,
+            *equal.values(),
+        )
+
+    def turns(self, thread: str, scope: str = "any") -> list[dict[str, Any]]:
+        return self.thread("fct_turns", thread, "turn_number", scope=scope)
+
+    def windows(self, thread: str) -> list[dict[str, Any]]:
+        return self.thread("fct_service_windows", thread, "episode_number")
+
+    def message(self, message_id: str) -> dict[str, Any]:
+        [row] = self.rows("select * from marts.fct_messages where message_id = ?", message_id)
+        return row
+
+
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    return Warehouse(tmp_path_factory.mktemp("warehouse"))
