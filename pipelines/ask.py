@@ -36,7 +36,7 @@ def _frame(warehouse: Warehouse, sql: str) -> DataFrame:
 
     with warehouse.reader() as connection:
         try:
-            rows = connection.execute(sql).to_arrow_table()
+            rows = connection.sql(sql).to_arrow_table()
         except duckdb.Error as error:
             first = str(error).splitlines()[0]
             raise UsageError(first, hint="tables: doblecheck query 'show all tables'") from None

@@ -28,7 +28,7 @@ ENDS_AT = datetime(2026, 11, 20, 21, 0, tzinfo=UTC)
 KEY = "made-up-key"
 QUICK = {"requests_per_minute": 1_000_000, "concurrency": 16}
 
-WEEKDAY = ["09:00-13:00", "14:00-19:00"]
+WEEKDAY = ["09:00-13:00", "14:00-18:00"]
 HOURS = Hours(
     timezone="America/Argentina/Buenos_Aires",
     monday=WEEKDAY,
@@ -36,7 +36,7 @@ HOURS = Hours(
     wednesday=WEEKDAY,
     thursday=WEEKDAY,
     friday=WEEKDAY,
-    saturday=["09:00-13:00"],
+    saturday=["09:30-13:00"],
 )
 
 KPIS = """

@@ -34,7 +34,7 @@ CALLS_PER_CONVERSATION = 0.2
 
 
 def make_world(
-    *, seed: int, ends_at: datetime, days: int = 365, conversations_per_day: float = 20.0
+    *, seed: int, ends_at: datetime, days: int = 365, conversations_per_day: float = 30.0
 ) -> World:
     """A shop's last `days` days before the aware time `ends_at`. Same arguments, same world."""
     if ends_at.tzinfo is None:
@@ -106,6 +106,8 @@ class _History:
         )
 
     def _talk(self, channel: Channel, at: int) -> None:
+        if not self.hours[channel.id].is_open(at) and self.rng.random() < 0.6:
+            return
         contact = self._someone(channel, at)
         self.people.keep_busy(channel, contact, until=play(self._pen(channel, contact, at)))
 

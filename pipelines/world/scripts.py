@@ -172,7 +172,7 @@ def answer(pen: Pen, asked: int, agent: Agent | None, *, slower: float = 1.0) ->
     """One or two messages of a person, after as much opening time as it takes."""
     first = agent is None
     if not pen.hours.is_open(asked):
-        slower *= 8  # what came in overnight waits in a queue
+        slower *= 3  # what came in overnight waits in a queue
     median = (5 if first else 2) * MINUTE * slower
     at = pen.hours.worked(asked, lasting(pen.rng, median=median, spread=1.1))
     if pen.window_is_shut(at):

@@ -16,7 +16,7 @@ WEEKDAYS_AND_SATURDAY = (*WEEKDAYS, Opening(5, 9 * 60 + 30, ONE))
 
 
 def channels(*, starts_at: datetime, ends_at: datetime) -> tuple[Channel, ...]:
-    """Three numbers: one with a bot, one that also takes calls, one that moved in from a phone."""
+    """Three numbers: one with a bot, one that also takes calls, one that brought its history."""
     moved_in = starts_at + (ends_at - starts_at) * 0.08
     sales = Channel(
         id="ventas",
@@ -27,7 +27,7 @@ def channels(*, starts_at: datetime, ends_at: datetime) -> tuple[Channel, ...]:
         hours=WEEKDAYS_AND_SATURDAY,
         address_book="ventas",
         has_bot=True,
-        has_phone_app=False,
+        has_phone_app=True,
         has_calls=False,
         quality="GREEN",
         share=0.5,
@@ -40,6 +40,7 @@ def channels(*, starts_at: datetime, ends_at: datetime) -> tuple[Channel, ...]:
         hours=WEEKDAYS,
         address_book="posventa",
         has_bot=False,
+        has_phone_app=False,
         has_calls=True,
         share=0.3,
     )
