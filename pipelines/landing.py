@@ -57,9 +57,9 @@ class Lander:
         Raises:
             ValueError: the row has no id.
         """
+        self._remove_secrets(row)  # first: a row without an id is kept whole in `rejected`
         if row.get("id") in (None, ""):
             raise ValueError("no id")
-        self._remove_secrets(row)
         values: list[str | None] = [None] * len(self._order)
         for name, key in self._plain:
             values[self._order[name]] = as_text(row.pop(key, None))
@@ -130,10 +130,11 @@ def land(
         if not isinstance(row, dict):
             bad.append(rejected(lander.table.name, "not an object", row))
             continue
+        parts = dict(row)
         try:
-            records.append(lander.record(dict(row), fetched_at))
+            records.append(lander.record(parts, fetched_at))
         except ValueError as error:
-            bad.append(rejected(lander.table.name, str(error), row))
+            bad.append(rejected(lander.table.name, str(error), parts))
     return records, bad
 
 

@@ -16,6 +16,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -99,6 +100,22 @@ class Quota:
         return max(window, self._not_before - now)
 
 
+@dataclass
+class _Shared:
+    """What the transports of one account have in common, whichever host they ask.
+
+    Attributes:
+        ended: what ended the account; later calls raise it without a request.
+        requests: made so far.
+    """
+
+    client: httpx.AsyncClient
+    slots: asyncio.Semaphore
+    quota: Quota
+    ended: ProviderError | None = None
+    requests: int = 0
+
+
 class Transport:
     """GET requests of one account. Use it as an async context manager.
 
@@ -127,19 +144,35 @@ class Transport:
     ) -> None:
         self._title, self._headers = title, dict(headers)
         self._base = base_url.rstrip("/")
-        self._client = client or _client(concurrency)
-        self._slots = asyncio.Semaphore(concurrency)
-        self._quota = Quota(requests_per_minute, clock=clock, sleep=sleep)
+        self._shared = _Shared(
+            client or _client(concurrency),
+            asyncio.Semaphore(concurrency),
+            Quota(requests_per_minute, clock=clock, sleep=sleep),
+        )
         self._sleep, self._retry_seconds = sleep, retry_seconds
-        self._ended: ProviderError | None = None
+        self._is_side_host = False
         self.concurrency = concurrency
-        self.requests = 0
 
     async def __aenter__(self) -> Transport:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._client.aclose()
+        await self._shared.client.aclose()
+
+    @property
+    def requests(self) -> int:
+        """How many requests were made, to all of the account's hosts."""
+        return self._shared.requests
+
+    def beside(self, base_url: str) -> Transport:
+        """The same account at another of its provider's hosts.
+
+        Both spend one quota and end together when the key is refused; this one closes them. A
+        side host that is gone ends only what is asked of it.
+        """
+        other = copy(self)
+        other._base, other._is_side_host = base_url.rstrip("/"), True
+        return other
 
     async def get(
         self,
@@ -160,7 +193,7 @@ class Transport:
             Unauthorized, Unavailable, BadCursor, BadRequest, BadPayload, Unreachable.
         """
         asked = {key: str(value) for key, value in (params or {}).items() if value is not None}
-        async with self._slots:
+        async with self._shared.slots:
             for attempt in range(1, TRIES + 1):
                 try:
                     return await self._once(path, asked, is_whole)
@@ -172,12 +205,12 @@ class Transport:
 
     def _final(self, error: ProviderError) -> ProviderError:
         if error.ends_account:
-            self._ended = self._ended or error
-        return self._ended or error
+            self._shared.ended = self._shared.ended or error
+        return self._shared.ended or error
 
     async def _pause(self, wait: float | None, attempt: int) -> None:
         if wait is not None:
-            self._quota.hold(min(wait, MAX_WAIT_SECONDS))
+            self._shared.quota.hold(min(wait, MAX_WAIT_SECONDS))
             return
         # The jitter keeps accounts that failed together from coming back together.
         pause = min(self._retry_seconds * 2 ** (attempt - 1), 30.0)
@@ -186,10 +219,10 @@ class Transport:
     async def _once(
         self, path: str, params: Mapping[str, str], is_whole: Callable[[Any], bool]
     ) -> Answer:
-        await self._quota.wait()
-        if self._ended is not None:
-            raise self._ended
-        self.requests += 1
+        await self._shared.quota.wait()
+        if self._shared.ended is not None:
+            raise self._shared.ended
+        self._shared.requests += 1
         response, body = await self._fetch(path, params)
         self._check(response, body, path, params)
         return Answer(self._decode(body, path, is_whole), datetime.now(UTC))
@@ -198,7 +231,7 @@ class Transport:
         try:
             # A read timeout counts per chunk: a body that drips needs a deadline of its own.
             async with asyncio.timeout(TOTAL_SECONDS):
-                request = self._client.stream(
+                request = self._shared.client.stream(
                     "GET", self._base + path, params=params, headers=self._headers
                 )
                 async with request as response:
@@ -210,7 +243,8 @@ class Transport:
                     f"{self._title} does not answer on GET {_public(path)} "
                     f"({type(error).__name__})",
                     hint="check base_url and the network; the next run goes on from here",
-                    ends_account=isinstance(error, httpx.ConnectError | httpx.ConnectTimeout),
+                    ends_account=not self._is_side_host
+                    and isinstance(error, httpx.ConnectError | httpx.ConnectTimeout),
                 )
             ) from None
 

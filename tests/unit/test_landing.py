@@ -85,3 +85,10 @@ def test_arrow_tables_hold_texts_and_an_instant() -> None:
     assert table.column_names == ["account", *TABLE.columns, "payload", "row_hash", "fetched_at"]
     assert table.to_pylist()[0]["fetched_at"] == AT
     assert table.to_pylist()[0]["account"] == "shop"
+
+
+def test_a_row_that_is_kept_aside_shows_no_secret() -> None:
+    table = Table("hooks", fields("id", "url"), secrets=("secret_key",))
+    row = {"url": "https://a.example", "secret_key": "CANARY-secret"}
+    _, bad = land(Lander(table), [row], datetime(2026, 3, 1, tzinfo=UTC))
+    assert json.loads(bad[0]["@body"]) == {"url": "https://a.example", "secret_key": "[removed]"}

@@ -212,3 +212,73 @@ def test_no_minute_holds_more_requests_than_the_quota() -> None:
     for start in starts:
         assert sum(start <= other < start + 60 for other in starts) <= 10
     assert starts[-1] - starts[0] < 4 * 60 + 10
+
+
+def two_hosts(handle: Callable[[httpx.Request], httpx.Response], time: Time) -> list[Transport]:
+    main = Transport(
+        title="Shop",
+        base_url="https://new.example",
+        headers={"X-API-Key": KEY},
+        requests_per_minute=3,
+        concurrency=2,
+        client=httpx.AsyncClient(transport=httpx.MockTransport(handle)),
+        clock=time,
+        sleep=time.sleep,
+    )
+    return [main, main.beside("https://old.example/")]
+
+
+def test_two_hosts_of_one_account_spend_one_quota() -> None:
+    time, starts = Time(), []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        starts.append((time.now, request.url.host))
+        return httpx.Response(200, json={})
+
+    async def go() -> int:
+        main, side = two_hosts(handle, time)
+        async with main:
+            for _ in range(4):
+                await asyncio.gather(main.get("/a"), side.get("/b"))
+        return main.requests
+
+    assert asyncio.run(go()) == 8
+    assert {host for _, host in starts} == {"new.example", "old.example"}
+    for start, _ in starts:
+        assert sum(start <= other < start + 60 for other, _ in starts) <= 3
+
+
+def test_a_key_refused_by_one_host_is_not_shown_to_the_other() -> None:
+    seen: list[str] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        seen.append(request.url.host)
+        return httpx.Response(401)
+
+    async def go() -> None:
+        main, side = two_hosts(handle, Time())
+        async with main:
+            with pytest.raises(Unauthorized):
+                await side.get("/b")
+            with pytest.raises(Unauthorized):
+                await main.get("/a")
+
+    asyncio.run(go())
+    assert seen == ["old.example"]
+
+
+def test_a_side_host_that_is_gone_ends_nothing_else() -> None:
+    def handle(request: httpx.Request) -> httpx.Response:
+        if request.url.host == "old.example":
+            raise httpx.ConnectError("gone")
+        return httpx.Response(200, json={})
+
+    async def go() -> None:
+        main, side = two_hosts(handle, Time())
+        async with main:
+            with pytest.raises(Unreachable) as raised:
+                await side.get("/b")
+            assert not raised.value.ends_account
+            await main.get("/a")
+
+    asyncio.run(go())
