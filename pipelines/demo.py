@@ -163,8 +163,10 @@ def simulators(*, days: int, seed: int, port: int) -> Iterator[Mapping[str, str]
     """Serve every room's API on loopback; yield the environment that points doblecheck at it."""
     with _served(find(), days=days, seed=seed, port=port) as urls:
         environment: dict[str, str] = {}
-        for name, url in urls.items():
-            environment |= {f"{name.upper()}_API_KEY": KEY, f"{name.upper()}_BASE_URL": url}
+        for room in find():
+            prefix, url = room.name.upper(), urls[room.name]
+            environment |= {f"{prefix}_API_KEY": KEY}
+            environment |= {f"{prefix}_{key.upper()}": url for key in room.base_urls}
         yield environment
 
 
@@ -191,15 +193,15 @@ def _settings(folder: Path, urls: Mapping[str, str]) -> Settings:
     accounts = [
         Account.model_validate(
             {
-                "provider": name,
+                "provider": room.name,
                 "name": "demo",
                 "api_key": KEY,
-                "base_url": url,
-                "resources": [r for room in find() if room.name == name for r in room.resources],
+                "resources": [name for name in room.resources if name not in room.opt_in],
+                **dict.fromkeys(room.base_urls, urls[room.name]),
                 **QUICK,
             }
         )
-        for name, url in urls.items()
+        for room in find()
     ]
     return Settings.model_construct(
         folder=folder, data_dir=folder, accounts=accounts, business_hours={"default": HOURS}

@@ -8,6 +8,8 @@ The same arguments always give the same world.
 """
 
 from pipelines.world.history import make_world
+from pipelines.world.office import Assignment, CallPermission, Customer, Note, Outage
+from pipelines.world.paperwork import assignments_of, call_permissions_of
 from pipelines.world.things import (
     WINDOW,
     WINDOW_CLOSED,
@@ -30,17 +32,24 @@ __all__ = [
     "WINDOW",
     "WINDOW_CLOSED",
     "Agent",
+    "Assignment",
     "Call",
+    "CallPermission",
     "Campaign",
     "Channel",
     "Contact",
+    "Customer",
     "Media",
     "Message",
+    "Note",
     "Opening",
+    "Outage",
     "StatusChange",
     "Template",
     "Thread",
     "ThreadChange",
     "World",
+    "assignments_of",
+    "call_permissions_of",
     "make_world",
 ]

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from random import Random
 from zoneinfo import ZoneInfo
 
-from pipelines.world import shop
+from pipelines.world import paperwork, shop
 from pipelines.world.happenings import (
     CAMPAIGN_EVERY_DAYS,
     CAMPAIGN_MOST,
@@ -91,6 +91,7 @@ class _History:
         calls = [c for c in self.calls if self.starts_at <= c.started_at <= end]
         threads = tuple(map(self._filed, _alive(self.book.threads.values(), messages, calls)))
         people = {t.contact_id for t in threads}
+        contacts = tuple(c for c in self.people.contacts.values() if c.id in people)
         return World(
             seed=self.seed,
             starts_at=self.starts_at,
@@ -99,10 +100,13 @@ class _History:
             agents=self.agents,
             templates=tuple(self.book.templates.values()),
             campaigns=tuple(self.campaigns),
-            contacts=tuple(c for c in self.people.contacts.values() if c.id in people),
+            contacts=contacts,
             threads=threads,
             messages=tuple(messages),
             calls=tuple(sorted(calls, key=lambda c: (c.started_at, c.id))),
+            customers=paperwork.customers(starts_at=self.starts_at),
+            notes=paperwork.notes(self.seed, contacts, self.agents, ends_at=end),
+            outages=paperwork.outages(self.seed, messages, starts_at=self.starts_at, ends_at=end),
         )
 
     def _talk(self, channel: Channel, at: int) -> None:

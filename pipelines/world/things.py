@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Literal
 
+from pipelines.world.office import Customer, Note, Outage
+
 Direction = Literal["inbound", "outbound"]
 Author = Literal["customer", "human", "bot", "campaign"]
 Device = Literal["phone", "inbox"]
@@ -242,6 +244,9 @@ class World:
     threads: tuple[Thread, ...]
     messages: tuple[Message, ...]
     calls: tuple[Call, ...]
+    customers: tuple[Customer, ...] = ()
+    notes: tuple[Note, ...] = ()
+    outages: tuple[Outage, ...] = ()
 
     @cached_property
     def contact_by_id(self) -> Mapping[str, Contact]:
@@ -269,6 +274,7 @@ class World:
             threads=threads,
             messages=tuple(m for m in self.messages if m.channel_id in kept),
             calls=tuple(c for c in self.calls if c.channel_id in kept),
+            notes=tuple(n for n in self.notes if n.contact_id in people),
         )
 
     def without(self, *, contacts: Iterable[str]) -> World:
@@ -280,4 +286,5 @@ class World:
             threads=tuple(t for t in self.threads if t.contact_id not in gone),
             messages=tuple(m for m in self.messages if m.contact_id not in gone),
             calls=tuple(c for c in self.calls if c.contact_id not in gone),
+            notes=tuple(n for n in self.notes if n.contact_id not in gone),
         )

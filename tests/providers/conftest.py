@@ -55,7 +55,7 @@ class Shop:
                     "provider": self.room.name,
                     "name": "shop",
                     "api_key": key,
-                    "base_url": url,
+                    **dict.fromkeys(self.room.base_urls, url),
                     "requests_per_minute": 1_000_000,
                     "concurrency": 4,
                     "retry_seconds": 0.01,

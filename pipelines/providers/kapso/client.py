@@ -2,6 +2,7 @@
 
     Platform     GET /platform/v1/whatsapp/…             X-API-Key: <project key>
     Meta proxy   GET /meta/whatsapp/<graph version>/…    X-API-Key: <project key>
+    Legacy       GET /api/v1/…  (a host of its own)      X-API-Key: <project key>
 
     {"data": [{…}], "paging": {"cursors": {"before": null, "after": "eyJ2…"}, "next": null}}
     {"data": [{…}], "meta": {"page": 1, "per_page": 20, "total_pages": 3, "total_count": 51}}
@@ -23,6 +24,7 @@ from pipelines.settings import Account
 from pipelines.transport import Transport
 
 PLATFORM = "/platform/v1"
+LEGACY = "/api/v1"
 LIMIT = 100
 """More than 100 is answered with 400, not clamped."""
 
@@ -31,10 +33,16 @@ Params = Mapping[str, str | int | None]
 
 
 class Kapso:
-    """One project. Every method asks for one page; None is the first."""
+    """One project. Every method asks for one page; None is the first.
 
-    def __init__(self, transport: Transport, *, graph_version: str) -> None:
-        self.transport = transport
+    Args:
+        transport: the current API.
+        legacy: the older API's host, which spends the same quota.
+        graph_version: of Meta's Graph API, in the proxy's paths.
+    """
+
+    def __init__(self, transport: Transport, legacy: Transport, *, graph_version: str) -> None:
+        self.transport, self._legacy = transport, legacy
         self._proxy = f"/meta/whatsapp/{graph_version}"
 
     async def phone_numbers(self, cursor: str | None) -> Page[Row]:
@@ -53,27 +61,95 @@ class Kapso:
         """Contacts of the project, newest created first."""
         return await self._listed(f"{PLATFORM}/whatsapp/contacts", cursor)
 
+    async def assignments(self, conversation: str, cursor: str | None) -> Page[Row]:
+        """Who one conversation was given to, most recent first."""
+        path = f"{PLATFORM}/whatsapp/conversations/{_part(conversation)}/assignments"
+        return await self._paged(path, cursor)
+
+    async def broadcasts(self, cursor: str | None) -> Page[Row]:
+        """Broadcasts of the project, newest first."""
+        return await self._paged(f"{PLATFORM}/whatsapp/broadcasts", cursor)
+
+    async def recipients(self, broadcast: str, cursor: str | None) -> Page[Row]:
+        """Recipients of one broadcast, as far as they have come. A page may hold fewer rows than
+        it says; `meta.total_pages` counts."""
+        path = f"{PLATFORM}/whatsapp/broadcasts/{_part(broadcast)}/recipients"
+        return await self._paged(path, cursor)
+
+    async def webhooks(self, cursor: str | None) -> Page[Row]:
+        """Webhooks of the project and of its numbers, newest first."""
+        return await self._paged(f"{PLATFORM}/whatsapp/webhooks", cursor)
+
+    async def webhook_deliveries(self, period: str, cursor: str | None) -> Page[Row]:
+        """What became of Kapso's calls to webhooks in `period` (24h, 7d, 30d), newest first."""
+        return await self._listed(f"{PLATFORM}/webhook_deliveries", cursor, {"period": period})
+
+    async def api_logs(self, period: str, cursor: str | None) -> Page[Row]:
+        """Requests to Kapso's API in `period` (24h, 7d, 30d), newest first; ours are among them."""
+        return await self._listed(f"{PLATFORM}/api_logs", cursor, {"period": period})
+
+    async def users(self, cursor: str | None) -> Page[Row]:
+        """People who work in the project."""
+        return await self._paged(f"{PLATFORM}/users", cursor)
+
+    async def customers(self, cursor: str | None) -> Page[Row]:
+        """The project's own customers: businesses that use its numbers."""
+        return await self._paged(f"{PLATFORM}/customers", cursor)
+
     async def calls(self, number: str, since: str | None, cursor: str | None) -> Page[Row]:
         """Calls of one number that started at or after `since` (ISO 8601)."""
         params = {"since": since, "fields": "kapso(default)"}
-        return await self._listed(f"{self._proxy}/{quote(number, safe='')}/calls", cursor, params)
+        return await self._listed(f"{self._proxy}/{_part(number)}/calls", cursor, params)
 
     async def templates(self, waba: str, cursor: str | None) -> Page[Row]:
         """Templates of one WhatsApp Business account, as Meta's Graph API lists them."""
-        path = f"{self._proxy}/{quote(waba, safe='')}/message_templates"
-        return await self._listed(path, cursor)
+        return await self._listed(f"{self._proxy}/{_part(waba)}/message_templates", cursor)
+
+    async def legacy_calls(self, since: str, cursor: str | None) -> Page[Row]:
+        """Calls of the project that started at or after `since`; rows name no `phone_number_id`."""
+        params = {"period": "custom", "start_date": since}
+        return await self._paged(f"{LEGACY}/whatsapp_calls", cursor, params, at=self._legacy)
+
+    async def legacy_templates(self, cursor: str | None) -> Page[Row]:
+        """Kapso's own copies of the templates: ids of Kapso's, not Meta's."""
+        return await self._paged(f"{LEGACY}/whatsapp_templates", cursor, at=self._legacy)
+
+    async def contact_notes(self, contact: str, cursor: str | None) -> Page[Row]:
+        """Notes on one contact."""
+        path = f"{LEGACY}/whatsapp_contacts/{_part(contact)}/notes"
+        return await self._paged(path, cursor, at=self._legacy)
+
+    async def call_permissions(self, contact: str, cursor: str | None) -> Page[Row]:
+        """What one contact said about being called, per number; one page without `meta`."""
+        path = f"{LEGACY}/whatsapp_contacts/{_part(contact)}/call_permissions"
+        return await self._paged(path, cursor, at=self._legacy)
 
     async def _listed(
         self, path: str, cursor: str | None, params: Params | None = None
     ) -> Page[Row]:
-        return await self._get(path, _position(cursor, {"limit": LIMIT}), params)
+        asked = {**_position(cursor, {"limit": LIMIT}), **(params or {})}
+        return await _page(self.transport, path, asked)
 
-    async def _paged(self, path: str, cursor: str | None) -> Page[Row]:
-        return await self._get(path, _position(cursor, {"page": 1, "per_page": LIMIT}), None)
+    async def _paged(
+        self,
+        path: str,
+        cursor: str | None,
+        params: Params | None = None,
+        *,
+        at: Transport | None = None,
+    ) -> Page[Row]:
+        asked = {**_position(cursor, {"page": 1, "per_page": LIMIT}), **(params or {})}
+        return await _page(at or self.transport, path, asked)
 
-    async def _get(self, path: str, position: Params, params: Params | None) -> Page[Row]:
-        answer = await self.transport.get(path, {**position, **(params or {})}, is_whole=is_list)
-        return page_of(answer.body, answer.fetched_at)
+
+async def _page(transport: Transport, path: str, params: Params) -> Page[Row]:
+    answer = await transport.get(path, params, is_whole=is_list)
+    return page_of(answer.body, answer.fetched_at)
+
+
+def _part(identity: str) -> str:
+    """An id as a part of a path."""
+    return quote(identity, safe="")
 
 
 def is_list(body: Any) -> bool:
@@ -99,14 +175,21 @@ def _after(paging: Mapping[str, Any]) -> str | None:
 
 
 def _next_page(meta: Any, rows: int) -> str | None:
-    if not isinstance(meta, dict) or not isinstance(meta.get("page"), int):
+    page = _number(meta.get("page")) if isinstance(meta, dict) else None
+    if page is None:
         return None
     # The size the server used, not the one asked for: it may know only `per_page`, or clamp it.
-    size = meta.get("per_page") or rows
-    page, last = meta["page"], meta.get("total_pages")
+    size = _number(meta.get("per_page")) or rows
+    last = _number(meta.get("total_pages"))
     if last is None:
-        last = -(-int(meta.get("total_count") or 0) // max(1, size))
-    return f"{_PAGE}{page + 1}:{size}" if page < int(last) else None
+        last = -(-(_number(meta.get("total_count")) or 0) // max(1, size))
+    return f"{_PAGE}{page + 1}:{size}" if page < last else None
+
+
+def _number(value: Any) -> int | None:
+    """A whole number, which may come as text; None when it is none."""
+    text = str(value)
+    return int(text) if text.isdecimal() and len(text) < 10 else None
 
 
 def _position(cursor: str | None, first: Params) -> Params:
@@ -134,7 +217,8 @@ async def connect(account: Account) -> AsyncIterator[Kapso]:
         retry_seconds=account.retry_seconds,
     )
     async with transport:
-        yield Kapso(transport, graph_version=account.graph_version)
+        legacy = transport.beside(account.legacy_base_url or account.base_url)
+        yield Kapso(transport, legacy, graph_version=account.graph_version)
 
 
 async def probe(client: Kapso) -> None:

@@ -12,13 +12,14 @@ from pipelines.providers.kapso.simulator_lists import (
     Keep,
     Listing,
     Style,
+    created,
     since_and_until,
 )
 from pipelines.providers.kapso.simulator_messages import digits
 from pipelines.providers.kapso.simulator_messages import message_row as rows_message
 from pipelines.providers.kapso.simulator_sessions import Session
 from pipelines.providers.kapso.simulator_story import Shelf, Story, shelved
-from pipelines.simulation import Asked, Clock, moment
+from pipelines.simulation import Asked, Clock
 from pipelines.world import Call, Channel, Contact, Message, Template
 
 NOT_IN_LEGACY = frozenset(
@@ -111,7 +112,7 @@ class Listings:
             "status": lambda v: lambda s: ("ended" if s.ended_at(now) else "active") == v,
             "assigned_user_id": lambda v: lambda s: assigned(s) == v,
             "unassigned": lambda v: lambda s: (assigned(s) is None) == (v == "true"),
-            **_created(lambda session: session.inserted[0]),
+            **created(lambda session: session.inserted[0]),
         }
 
     def contacts(self, _: Asked, channel: str | None) -> Listing[Contact]:
@@ -129,7 +130,7 @@ class Listings:
                 "profile_name_contains": lambda v: lambda c: v.lower() in (c.name or "").lower(),
                 "business_scoped_user_id": lambda v: lambda c: c.bsuid == v,
                 "has_customer": lambda v: lambda _: v != "true",
-                **_created(lambda contact: contact.created_at),
+                **created(lambda contact: contact.created_at),
             },
         )
 
@@ -187,7 +188,7 @@ class Listings:
                 "phone_number_id": lambda v: lambda c: rows.phone_number_id(c.id) == v,
                 "business_account_id": lambda v: lambda _: v == rows.WABA,
                 "name_contains": lambda v: lambda c: v.lower() in c.name.lower(),
-                **_created(lambda channel: channel.connected_at),
+                **created(lambda channel: channel.connected_at),
             },
         )
 
@@ -232,17 +233,3 @@ LEGACY_FILTERS: Filters = {
 
 def _part(value: str, phone: str | None) -> bool:
     return value.strip().lstrip("+") in (phone or "")
-
-
-def _created(when: Callable[[Any], Any]) -> Filters:
-    """The two filters on the time of creation, both bounds included."""
-
-    def after(value: str) -> Keep:
-        bound = moment({"at": value}, "at")
-        return lambda item: when(item) >= bound
-
-    def before(value: str) -> Keep:
-        bound = moment({"at": value}, "at")
-        return lambda item: when(item) <= bound
-
-    return {"created_after": after, "created_before": before}

@@ -59,21 +59,29 @@ def by_cursor(asked: Asked, listing: Listing[Any], *, last_cursor: bool = True) 
     return Answer(encode(body), cursor=after)
 
 
-def by_page(asked: Asked, listing: Listing[Any], *, most_pages: int | None = None) -> Answer:
-    """A numbered page with `meta`, newest first."""
+def by_page(
+    asked: Asked,
+    listing: Listing[Any],
+    *,
+    most_pages: int | None = None,
+    default: int = 20,
+    most_rows: int = 100,
+) -> Answer:
+    """A numbered page with `meta`, newest first: `most_rows` cuts it shorter without a word."""
     page = whole(asked.query, "page", default=1, most=most_pages)
-    per_page = whole(asked.query, "per_page", default=20, most=100)
+    per_page = whole(asked.query, "per_page", default=default, most=100)
+    size = min(per_page, most_rows)
     low, high = listing.bounds
     keep = _keep(asked, listing)
     indexes: Sequence[int] = range(high - 1, low - 1, -1)
     if keep:
         indexes = take(indexes, high, keep)
-    start = (page - 1) * per_page
-    rows = [listing.row(listing.shelf.items[i]) for i in indexes[start : start + per_page]]
+    start = (page - 1) * size
+    rows = [listing.row(listing.shelf.items[i]) for i in indexes[start : start + size]]
     meta = {
         "page": page,
         "per_page": per_page,
-        "total_pages": -(-len(indexes) // per_page),
+        "total_pages": -(-len(indexes) // size),
         "total_count": len(indexes),
     }
     return Answer(encode({"data": rows, "meta": meta}))
@@ -135,3 +143,17 @@ def keyed_from(shelf: Shelf[Any], since: datetime) -> int:
         else:
             high = middle
     return low
+
+
+def created(when: Callable[[Any], Any]) -> Filters:
+    """The two filters on the time of creation, both bounds included."""
+
+    def after(value: str) -> Keep:
+        bound = moment({"at": value}, "at")
+        return lambda item: when(item) >= bound
+
+    def before(value: str) -> Keep:
+        bound = moment({"at": value}, "at")
+        return lambda item: when(item) <= bound
+
+    return {"created_after": after, "created_before": before}

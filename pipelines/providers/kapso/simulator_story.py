@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from pipelines.providers.kapso.simulator_rows import contact_id
 from pipelines.providers.kapso.simulator_sessions import Session, sessions_of
 from pipelines.simulation import uuid_for
-from pipelines.world import WINDOW, Call, Contact, Message, World
+from pipelines.world import WINDOW, Call, Contact, Message, Thread, World
 
 Item = TypeVar("Item")
 Key = tuple[datetime, int] | tuple[datetime, str]
@@ -105,6 +105,10 @@ class Story:
             )
             self._seen = now, shelves
         return self._seen[1]
+
+    def sessions_of(self, thread: Thread) -> Sequence[Session]:
+        """Every session of a thread."""
+        return self._by_pair[thread.channel_id, thread.contact_id]
 
     def session_of_call(self, call: Call) -> Session | None:
         """The session during which the call came, None when there was none."""

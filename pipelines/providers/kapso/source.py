@@ -7,24 +7,37 @@ by reading deeper on a schedule.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
-from functools import cached_property, partial
+from collections.abc import Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
 
 import dlt
 
-from pipelines.cursors import Page
-from pipelines.provider import Row
+from pipelines.cursors import Fetch, Page
+from pipelines.provider import Row, Table
+from pipelines.providers.kapso.broadcasts import BroadcastReader
 from pipelines.providers.kapso.client import Kapso
+from pipelines.providers.kapso.fanouts import FanOuts
+from pipelines.providers.kapso.logs import LogReader
+from pipelines.providers.kapso.per_number import NumberReader
 from pipelines.providers.kapso.tables import (
+    API_LOGS,
+    ASSIGNMENTS,
+    BROADCAST_RECIPIENTS,
+    BROADCASTS,
+    CALL_PERMISSIONS,
     CALLS,
+    CONTACT_NOTES,
     CONTACTS,
     CONVERSATIONS,
+    CUSTOMERS,
     MESSAGES,
     PHONE_NUMBERS,
     TEMPLATES,
+    USERS,
+    WEBHOOK_DELIVERIES,
+    WEBHOOKS,
 )
 from pipelines.pull import Pull, resource
 from pipelines.times import parse_time, sortable
@@ -46,29 +59,37 @@ CONVERSATION_REFRESHES = (
 )
 CONTACT_REFRESHES = (Refresh("all", every=DAY, depth=None),)
 
-CALL_LOOKBACK = timedelta(hours=48)
-"""Calls are listed by their start and change until they end."""
+SHORT_PAGES = 2
+"""A list in no known order is read whole: every time up to here, once a day beyond."""
 
 
 @dlt.source(name="kapso", section="kapso", max_table_nesting=0)
 def kapso(pull: Pull) -> Iterator[DltResource]:
     """The resources of one Kapso project, as one pull reads them."""
-    reader = _Reader(pull)
-    yield resource(pull, PHONE_NUMBERS, reader.phone_numbers)
+    reader, numbers = _Reader(pull), NumberReader(pull)
+    broadcasts, logs, fanouts = BroadcastReader(pull), LogReader(pull), FanOuts(pull)
+    yield resource(pull, PHONE_NUMBERS, numbers.phone_numbers)
     yield resource(pull, CONVERSATIONS, reader.conversations)
     yield resource(pull, MESSAGES, reader.messages)
     yield resource(pull, CONTACTS, reader.contacts)
-    yield resource(pull, CALLS, reader.calls)
-    yield resource(pull, TEMPLATES, reader.templates)
+    yield resource(pull, CALLS, numbers.calls)
+    yield resource(pull, TEMPLATES, numbers.templates)
+    yield resource(pull, BROADCASTS, broadcasts.broadcasts)
+    yield resource(pull, BROADCAST_RECIPIENTS, broadcasts.recipients)
+    yield resource(pull, USERS, reader.users)
+    yield resource(pull, CUSTOMERS, reader.customers)
+    yield resource(pull, WEBHOOKS, reader.webhooks)
+    yield resource(pull, WEBHOOK_DELIVERIES, logs.webhook_deliveries)
+    yield resource(pull, ASSIGNMENTS, fanouts.assignments)
+    yield resource(pull, CONTACT_NOTES, fanouts.contact_notes)
+    yield resource(pull, CALL_PERMISSIONS, fanouts.call_permissions)
+    yield resource(pull, API_LOGS, logs.api_logs)
 
 
 class _Reader:
     def __init__(self, pull: Pull) -> None:
         self._pull = pull
         self._api: Kapso = pull.client
-
-    async def phone_numbers(self) -> None:
-        await self._pull.all_pages(PHONE_NUMBERS, self._api.phone_numbers)
 
     async def conversations(self) -> None:
         await self._pull.newest_first(
@@ -92,62 +113,45 @@ class _Reader:
     async def contacts(self) -> None:
         await self._pull.newest_first(CONTACTS, self._api.contacts, refreshes=CONTACT_REFRESHES)
 
-    async def calls(self) -> None:
-        """Calls of every number, from the newest start known, less the lookback."""
-        numbers = [number for number, _ in await self._numbers]
-        await self._pull.each(CALLS, numbers, self._calls_of)
+    async def users(self) -> None:
+        await self._short(USERS, self._api.users)
 
-    async def _calls_of(self, number: str) -> None:
-        known = self._pull.positions.setdefault(CALLS.name, {})
-        newest = parse_time(known.get(number))
-        since = (newest - CALL_LOOKBACK).isoformat() if newest else None
-        starts: list[datetime] = [newest] if newest else []
+    async def customers(self) -> None:
+        await self._short(CUSTOMERS, self._api.customers)
 
+    async def webhooks(self) -> None:
         async def fetch(cursor: str | None) -> Page[Row]:
-            page = await self._api.calls(number, since, cursor)
-            starts.extend(self._starts(page.rows))
+            page = await self._api.webhooks(cursor)
+            for row in page.rows:
+                if isinstance(row, dict) and isinstance(row.get("url"), str):
+                    row["url"] = public_url(row["url"])
             return page
 
-        await self._pull.all_pages(CALLS, fetch, adds={"phone_number_id": number})
-        if starts:
-            known[number] = max(starts).isoformat()
+        await self._short(WEBHOOKS, fetch)
 
-    def _starts(self, rows: Sequence[Row]) -> Iterator[datetime]:
-        # One wrong date in the future must not hide every later call.
-        limit = self._pull.now + DAY
-        for row in rows:
-            start = parse_time(row.get("started_at")) if isinstance(row, dict) else None
-            if start is not None and start < limit:
-                yield start
+    async def _short(self, table: Table, fetch: Fetch[Row]) -> None:
+        """Read a list whole, unless it is long and was read today."""
+        place = self._pull.positions.setdefault(table.name, {})
+        read_at = parse_time(place.get("read_at"))
+        is_long = place.get("pages", 0) > SHORT_PAGES
+        if is_long and read_at is not None and self._pull.now - read_at < DAY:
+            self._pull.outcomes[table.name].is_complete = True
+            return
+        pages = 0
 
-    async def templates(self) -> None:
-        """Templates of every WhatsApp Business account that a number belongs to."""
-        wabas = sorted({waba for _, waba in await self._numbers if waba})
-        await self._pull.each(TEMPLATES, wabas, self._templates_of)
+        async def counted(cursor: str | None) -> Page[Row]:
+            nonlocal pages
+            pages += 1
+            return await fetch(cursor)
 
-    async def _templates_of(self, waba: str) -> None:
-        await self._pull.all_pages(
-            TEMPLATES, partial(self._api.templates, waba), adds={"@business_account_id": waba}
-        )
+        await self._pull.all_pages(table, counted)
+        place |= {"read_at": self._pull.now.isoformat(), "pages": pages}
 
-    @cached_property
-    def _numbers(self) -> asyncio.Future[list[tuple[str, str | None]]]:
-        return asyncio.ensure_future(self._list_numbers())
 
-    async def _list_numbers(self) -> list[tuple[str, str | None]]:
-        """(phone_number_id, WhatsApp Business account) of every number: the listed ones, and those
-        an earlier pull stored when the list is not to be had.
-
-        Raises:
-            ProviderError: the list is not to be had, and none is stored.
-        """
-        if PHONE_NUMBERS.name in self._pull.wanted:
-            await self._pull.finished(PHONE_NUMBERS.name)
-        else:
-            await self._pull.read(PHONE_NUMBERS, self.phone_numbers)
-        columns = ("id", "phone_number_id", "business_account_id")
-        rows = self._pull.current(PHONE_NUMBERS, columns)
-        failure = self._pull.outcomes[PHONE_NUMBERS.name].error
-        if failure is not None and not rows:
-            raise failure
-        return [(number or str(identity), waba) for identity, number, waba in rows]
+def public_url(url: str) -> str:
+    """A URL without the parts that may hold a token: user info, query and fragment."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

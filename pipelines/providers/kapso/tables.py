@@ -175,4 +175,171 @@ TEMPLATES = Table(
     ),
 )
 
-TABLES = (PHONE_NUMBERS, CONVERSATIONS, MESSAGES, CONTACTS, CALLS, TEMPLATES)
+ASSIGNMENTS = Table(
+    "assignments",
+    fields(
+        "id",
+        "user_id",
+        "created_by_user_id",
+        "notes",
+        "active",
+        "created_at",
+        conversation_id="@conversation_id",
+    ),
+)
+
+BROADCASTS = Table(
+    "broadcasts",
+    fields(
+        "id",
+        "name",
+        "status",
+        "phone_number_id",
+        "whatsapp_config_id",
+        "whatsapp_template",
+        "scheduled_at",
+        "started_at",
+        "completed_at",
+        "created_at",
+        "updated_at",
+        "total_recipients",
+        "pending_count",
+        "sent_count",
+        "delivered_count",
+        "read_count",
+        "responded_count",
+        "failed_count",
+        "response_rate",
+    ),
+)
+
+BROADCAST_RECIPIENTS = Table(
+    "broadcast_recipients",
+    fields(
+        "id",
+        "phone_number",
+        "status",
+        "sent_at",
+        "delivered_at",
+        "read_at",
+        "responded_at",
+        "failed_at",
+        "error_message",
+        "error_details",
+        "template_components",
+        "created_at",
+        "updated_at",
+        broadcast_id="@broadcast_id",
+    ),
+)
+
+USERS = Table("users", fields("id", "user_id", "email", "name", "role", "created_at", "updated_at"))
+
+CUSTOMERS = Table(
+    "customers", fields("id", "name", "external_customer_id", "created_at", "updated_at")
+)
+
+WEBHOOKS = Table(
+    "webhooks",
+    fields(
+        "id",
+        "url",  # without its user info, query and fragment: they may hold a token
+        "kind",
+        "events",
+        "active",
+        "project_id",
+        "phone_number_id",
+        "payload_version",
+        "buffer_enabled",
+        "buffer_window_seconds",
+        "max_buffer_size",
+        "buffer_events",
+        "inactivity_minutes",
+        "created_at",
+        "updated_at",
+    ),
+    secrets=("secret_key", "headers"),
+)
+
+WEBHOOK_DELIVERIES = Table(
+    "webhook_deliveries",
+    fields(
+        "id",
+        "event",
+        "status",
+        "attempt_count",
+        "response_status",
+        "created_at",
+        "delivered_at",
+        "failed_at",
+        "last_attempt_at",
+        "webhook_id",
+        "whatsapp_config_id",
+        "phone_number_id",
+        "conversation_phone_number",
+    ),
+    secrets=("webhook_url",),
+)
+
+API_LOGS = Table(
+    "api_logs",
+    fields(
+        "id",
+        "endpoint",
+        "http_method",
+        "response_status",
+        "response_time_ms",
+        "created_at",
+        "ip_address",
+        "error_message",
+        "api_key_id",
+        "api_key_name",
+    ),
+)
+
+CONTACT_NOTES = Table(
+    "contact_notes",
+    fields(
+        "id", "name", "content", "metadata", "created_at", "updated_at", contact_id="@contact_id"
+    ),
+)
+
+CALL_PERMISSIONS = Table(
+    "call_permissions",
+    fields(
+        "id",
+        "whatsapp_contact_id",
+        "whatsapp_config_id",
+        "config_display_name",
+        "status",
+        "source",
+        "allowed",
+        "expires_at",
+        "last_event_message_id",
+        "last_event_at",
+        "created_at",
+        "updated_at",
+    ),
+)
+
+TABLES = (
+    PHONE_NUMBERS,
+    CONVERSATIONS,
+    MESSAGES,
+    CONTACTS,
+    CALLS,
+    TEMPLATES,
+    BROADCASTS,
+    BROADCAST_RECIPIENTS,
+    USERS,
+    CUSTOMERS,
+    WEBHOOKS,
+    WEBHOOK_DELIVERIES,
+    ASSIGNMENTS,
+    CONTACT_NOTES,
+    CALL_PERMISSIONS,
+    API_LOGS,
+)
+
+OPT_IN = frozenset(table.name for table in (ASSIGNMENTS, CONTACT_NOTES, CALL_PERMISSIONS, API_LOGS))
+"""Read only when named: one request per parent, or a log of requests that ours fill."""

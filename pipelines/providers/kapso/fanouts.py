@@ -1,0 +1,232 @@
+"""Lists that Kapso has only per parent: one request for each contact or conversation.
+
+Parents are read in an order of their own, a few at a time, and the last one read is kept. So a
+pull may stop anywhere, and the next one goes on from there with one value to remember.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from functools import partial
+from typing import Any, TypeVar
+
+from pipelines.cursors import Fetch
+from pipelines.errors import Unavailable
+from pipelines.provider import Row, Table
+from pipelines.providers.kapso.client import Kapso
+from pipelines.providers.kapso.tables import (
+    ASSIGNMENTS,
+    CALL_PERMISSIONS,
+    CONTACT_NOTES,
+    CONTACTS,
+    CONVERSATIONS,
+)
+from pipelines.pull import Pull
+from pipelines.times import parse_time, sortable
+
+P = TypeVar("P")
+Touch = tuple[str, str]
+"""When a conversation was last active (sortable), and its id."""
+
+DAY = timedelta(days=1)
+
+ROUND_EVERY = DAY
+"""Nothing tells that a contact got a note, so all of them are asked again."""
+
+STEP_BACK = timedelta(days=2)
+"""Handing a conversation over moves nothing that a list shows."""
+
+PARENTS_PER_PULL = 500
+"""After so many the pull is loaded: on the free plan they take five minutes."""
+
+CLOSED_AFTER = 20
+"""So many closed parents and no open one: it is the list that is closed, not the parent."""
+
+
+class Tally:
+    """Tells parents that are gone from a list that is closed."""
+
+    def __init__(self) -> None:
+        self._closed: list[Unavailable] = []
+        self.has_answer = False
+
+    def add(self, error: Unavailable | None) -> None:
+        """Count one parent.
+
+        Raises:
+            Unavailable: so far every parent was closed, and they are many.
+        """
+        if error is None:
+            self.has_answer = True
+            return
+        self._closed.append(error)
+        if len(self._closed) >= CLOSED_AFTER:
+            self.check()
+
+    def check(self) -> None:
+        """Raise when parents were asked and none of them answered.
+
+        Raises:
+            Unavailable: the first refusal.
+        """
+        if self._closed and not self.has_answer:
+            raise self._closed[0]
+
+    @property
+    def note(self) -> str | None:
+        """The first refusal of a parent that is there; 404 means that it is gone."""
+        return next((str(error) for error in self._closed if error.status != 404), None)
+
+
+async def read_parents(
+    pull: Pull,
+    parents: Sequence[P],
+    read: Callable[[P], Awaitable[None]],
+    passed: Callable[[P], None],
+    tally: Tally,
+) -> bool:
+    """Read a list per parent, in the order given; return whether none is left.
+
+    Args:
+        pull: it may stop after any lot, but never before the first, so every pull gets on.
+        parents: in the order in which `passed` understands them.
+        read: reads one parent's list.
+        passed: told the last parent of each lot that was read.
+        tally: counts the parents that are closed.
+
+    Raises:
+        Unavailable: no parent answers.
+        ProviderError: another failure; the lots before it have passed.
+    """
+    size = pull.client.transport.concurrency
+    for start in range(0, len(parents), size):
+        is_enough = start >= PARENTS_PER_PULL or (start > 0 and pull.is_paused())
+        if is_enough or pull.is_stopping():
+            pull.has_more = True
+            return False
+        lot = parents[start : start + size]
+        for failure in await asyncio.gather(*map(read, lot), return_exceptions=True):
+            if isinstance(failure, BaseException) and not isinstance(failure, Unavailable):
+                raise failure
+            tally.add(failure)
+        if tally.has_answer:
+            passed(lot[-1])
+    tally.check()
+    return True
+
+
+class FanOuts:
+    """Reads the fan-outs of one pull."""
+
+    def __init__(self, pull: Pull) -> None:
+        self._pull = pull
+        self._api: Kapso = pull.client
+
+    async def contact_notes(self) -> None:
+        """Notes of every contact, a round a day."""
+        await self._round(CONTACT_NOTES, self._api.contact_notes, "@contact_id")
+
+    async def call_permissions(self) -> None:
+        """What every contact said about being called, a round a day."""
+        await self._round(CALL_PERMISSIONS, self._api.call_permissions, "whatsapp_contact_id")
+
+    async def _round(
+        self, table: Table, fetch: Callable[[str, str | None], Awaitable[Any]], names_parent: str
+    ) -> None:
+        """Go on with the round of contacts that is open, or begin one when it is time.
+
+        The position: `after`, the last contact that was read, in the order of ids; `ended_at`,
+        when the last round ended; `note`, what it had to leave out.
+        """
+        place = self._pull.positions.setdefault(table.name, {})
+        outcome = self._pull.outcomes[table.name]
+        if self._is_due(place):
+            if not await self._has_parents(CONTACTS, table):
+                return
+            ids = sorted(str(row[0]) for row in self._pull.current(CONTACTS, ("id",)))
+            tally = Tally()
+            is_done = await read_parents(
+                self._pull,
+                [identity for identity in ids if identity > place.get("after", "")],
+                lambda identity: self._read(
+                    table, partial(fetch, identity), names_parent, identity
+                ),
+                lambda identity: place.update(after=identity),
+                tally,
+            )
+            place["note"] = tally.note or place.get("note")
+            if not is_done:
+                outcome.is_complete = False
+                return
+            place |= {"after": "", "ended_at": self._pull.now.isoformat(), "note": tally.note}
+        outcome.note = place.get("note")
+        outcome.is_complete = outcome.note is None
+
+    def _is_due(self, place: dict[str, Any]) -> bool:
+        ended = parse_time(place.get("ended_at"))
+        is_open = bool(place.get("after")) or ended is None
+        return is_open or (ended is not None and self._pull.now - ended >= ROUND_EVERY)
+
+    async def assignments(self) -> None:
+        """Who every conversation was given to that was active since the last time.
+
+        The position: `after`, the conversation that was read last, in the order of their last
+        activity. One that becomes active again comes after it again.
+        """
+        if not await self._has_parents(CONVERSATIONS, ASSIGNMENTS):
+            return
+        place = self._pull.positions.setdefault(ASSIGNMENTS.name, {})
+        self._step_back(place)
+        since, last = place.get("after") or ("", "")
+        tally = Tally()
+        outcome = self._pull.outcomes[ASSIGNMENTS.name]
+        outcome.is_complete = False
+        is_done = await read_parents(
+            self._pull,
+            [touch for touch in self._touches() if touch > (since, last)],
+            lambda touch: self._read(
+                ASSIGNMENTS, partial(self._api.assignments, touch[1]), "@conversation_id", touch[1]
+            ),
+            lambda touch: place.update(after=list(touch)),
+            tally,
+        )
+        outcome.note = tally.note
+        outcome.is_complete = is_done and tally.note is None
+
+    def _step_back(self, place: dict[str, Any]) -> None:
+        """Once a day, look again at what was active lately."""
+        stepped = parse_time(place.get("stepped_back_at"))
+        if stepped is not None and self._pull.now - stepped < DAY:
+            return
+        place["stepped_back_at"] = self._pull.now.isoformat()
+        if place.get("after"):
+            since = sortable((self._pull.now - STEP_BACK).isoformat()) or ""
+            place["after"] = min(place["after"], [since, ""])
+
+    def _touches(self) -> list[Touch]:
+        rows = self._pull.current(CONVERSATIONS, ("id", "last_active_at", "updated_at"))
+        # One wrong date in the future must not hide every later conversation.
+        limit = sortable((self._pull.now + DAY).isoformat()) or ""
+        return sorted(
+            (max((t for t in map(sortable, times) if t and t < limit), default=""), str(identity))
+            for identity, *times in rows
+        )
+
+    async def _has_parents(self, parent: Table, table: Table) -> bool:
+        """Wait for the parents' list; False when it is not whole, or not read at all."""
+        await self._pull.finished(parent.name)
+        outcome, known = self._pull.outcomes[table.name], self._pull.outcomes[parent.name]
+        if parent.name not in self._pull.wanted:
+            is_known = bool(self._pull.current(parent, ("id",)))
+            outcome.note = (
+                None if is_known else f"add {parent.name} to `resources`: none are stored"
+            )
+            return is_known
+        if known.error is not None:
+            outcome.note = f"left for the next sync: {parent.name} could not be read"
+        return known.is_complete
+
+    async def _read(self, table: Table, fetch: Fetch[Row], key: str, parent: str) -> None:
+        await self._pull.all_pages(table, fetch, adds={key: parent})

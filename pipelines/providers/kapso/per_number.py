@@ -1,0 +1,186 @@
+"""What is listed per phone number or per WhatsApp Business account: calls and templates.
+
+Where the current API closes such a list for every parent, the older API may still have it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import cached_property, partial
+from typing import NamedTuple
+
+from pipelines.cursors import Page
+from pipelines.errors import Unavailable
+from pipelines.provider import Row, Table
+from pipelines.providers.kapso.client import Kapso
+from pipelines.providers.kapso.tables import CALLS, PHONE_NUMBERS, TEMPLATES
+from pipelines.pull import Pull
+from pipelines.times import parse_time
+
+DAY = timedelta(days=1)
+
+CALL_LOOKBACK = timedelta(hours=48)
+"""Calls are listed by their start and change until they end."""
+
+FIRST_DAY = "2020-01-01T00:00:00+00:00"
+"""Before Kapso. The older list of calls wants a start, or it chooses one."""
+
+CONFIG = "whatsapp_config_id"
+LEGACY_CALLS = "legacy"
+"""Stands among the numbers in the position of calls."""
+
+FROM_LEGACY = "closed on Kapso's current API; read from the older one"
+
+
+class _Number(NamedTuple):
+    """A phone number's three names: Meta's, its WhatsApp Business account's and Kapso's."""
+
+    id: str
+    waba: str | None
+    config: str | None
+
+
+class NumberReader:
+    """Reads the numbers of one pull, and what hangs on them."""
+
+    def __init__(self, pull: Pull) -> None:
+        self._pull = pull
+        self._api: Kapso = pull.client
+
+    async def phone_numbers(self) -> None:
+        await self._pull.all_pages(PHONE_NUMBERS, self._api.phone_numbers)
+
+    async def calls(self) -> None:
+        """Calls of every number, from the newest start known, less the lookback."""
+        numbers = [number.id for number in await self._numbers]
+        try:
+            await self._pull.each(CALLS, numbers, self._calls_of)
+        except Unavailable as closed:
+            await self._instead(CALLS, self._legacy_calls, closed)
+
+    async def _instead(
+        self, table: Table, read: Callable[[], Awaitable[None]], closed: Unavailable
+    ) -> None:
+        """Read the older list of a resource that is closed for every parent.
+
+        Raises:
+            Unavailable: the first refusal, when the older list is closed too.
+        """
+        try:
+            await read()
+        except Unavailable:
+            raise closed from None
+        self._pull.outcomes[table.name].note = FROM_LEGACY
+
+    async def _legacy_calls(self) -> None:
+        """Calls of the project; the older rows name a number by Kapso's own id."""
+        known = self._pull.positions.setdefault(CALLS.name, {})
+        newest = max(filter(None, map(parse_time, known.values())), default=None)
+        since = (newest - CALL_LOOKBACK).isoformat() if newest else FIRST_DAY
+        starts: list[datetime] = [newest] if newest else []
+        numbers = {number.config: number.id for number in await self._numbers}
+
+        async def fetch(cursor: str | None) -> Page[Row]:
+            page = await self._api.legacy_calls(since, cursor)
+            _fill(page.rows, lambda row: {"phone_number_id": numbers.get(_text(row, CONFIG))})
+            starts.extend(self._starts(page.rows))
+            return page
+
+        await self._pull.all_pages(CALLS, fetch)
+        if starts:
+            known[LEGACY_CALLS] = max(starts).isoformat()
+
+    async def _calls_of(self, number: str) -> None:
+        known = self._pull.positions.setdefault(CALLS.name, {})
+        newest = parse_time(known.get(number))
+        since = (newest - CALL_LOOKBACK).isoformat() if newest else None
+        starts: list[datetime] = [newest] if newest else []
+
+        async def fetch(cursor: str | None) -> Page[Row]:
+            page = await self._api.calls(number, since, cursor)
+            starts.extend(self._starts(page.rows))
+            return page
+
+        await self._pull.all_pages(CALLS, fetch, adds={"phone_number_id": number})
+        if starts:
+            known[number] = max(starts).isoformat()
+
+    def _starts(self, rows: Sequence[Row]) -> Iterator[datetime]:
+        # One wrong date in the future must not hide every later call.
+        limit = self._pull.now + DAY
+        for row in rows:
+            start = parse_time(row.get("started_at")) if isinstance(row, dict) else None
+            if start is not None and start < limit:
+                yield start
+
+    async def templates(self) -> None:
+        """Templates of every WhatsApp Business account that a number belongs to."""
+        wabas = sorted({number.waba for number in await self._numbers if number.waba})
+        try:
+            await self._pull.each(TEMPLATES, wabas, self._templates_of)
+        except Unavailable as closed:
+            await self._instead(TEMPLATES, self._legacy_templates, closed)
+
+    async def _templates_of(self, waba: str) -> None:
+        await self._pull.all_pages(
+            TEMPLATES, partial(self._api.templates, waba), adds={"@business_account_id": waba}
+        )
+
+    async def _legacy_templates(self) -> None:
+        """Kapso's copies, which have ids of their own: they never join the originals.
+
+        Raises:
+            Unavailable: the originals are stored.
+        """
+        stored = self._pull.current(TEMPLATES, ("id",))
+        if any(str(identity).isdecimal() for (identity,) in stored):
+            raise Unavailable("the templates are stored under Meta's ids")
+
+        async def fetch(cursor: str | None) -> Page[Row]:
+            page = await self._api.legacy_templates(cursor)
+            _fill(page.rows, _as_original)
+            return page
+
+        await self._pull.all_pages(TEMPLATES, fetch)
+
+    @cached_property
+    def _numbers(self) -> asyncio.Future[list[_Number]]:
+        return asyncio.ensure_future(self._list_numbers())
+
+    async def _list_numbers(self) -> list[_Number]:
+        """Every number: the listed ones, and those an earlier pull stored when the list is not to
+        be had.
+
+        Raises:
+            ProviderError: the list is not to be had, and none is stored.
+        """
+        if PHONE_NUMBERS.name in self._pull.wanted:
+            await self._pull.finished(PHONE_NUMBERS.name)
+        else:
+            await self._pull.read(PHONE_NUMBERS, self.phone_numbers)
+        columns = ("id", "phone_number_id", "business_account_id", "internal_id")
+        rows = self._pull.current(PHONE_NUMBERS, columns)
+        failure = self._pull.outcomes[PHONE_NUMBERS.name].error
+        if failure is not None and not rows:
+            raise failure
+        return [_Number(number or str(key), waba, config) for key, number, waba, config in rows]
+
+
+def _as_original(row: Row) -> Mapping[str, str | None]:
+    """What Meta's row says under another name, or not at all."""
+    waba = _text(row, "business_account_id")
+    return {"language": _text(row, "language_code"), "@business_account_id": waba}
+
+
+def _text(row: Row, key: str) -> str | None:
+    value = row.get(key)
+    return value if isinstance(value, str) else None
+
+
+def _fill(rows: Sequence[Row], facts: Callable[[Row], Mapping[str, str | None]]) -> None:
+    """Add facts that rows lack."""
+    for row in rows:
+        if isinstance(row, dict):
+            row |= {key: value for key, value in facts(row).items() if row.get(key) is None}
