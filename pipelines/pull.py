@@ -157,6 +157,13 @@ class Pull:
         """The records of a table as Arrow tables."""
         yield from arrow(table, self.account, self._kept[table.name])
 
+    def drain_rejected(self, resource: str) -> Iterator[pa.Table]:
+        """The rows of one resource that could not be landed, as Arrow tables of `rejected`."""
+        place = REJECTED.columns.index("resource")
+        kept = self._kept[REJECTED.name].items()
+        mine = {key: record for key, record in kept if record.values[place] == resource}
+        yield from arrow(REJECTED, self.account, mine)
+
     async def newest_first(
         self,
         table: Table,
@@ -260,6 +267,8 @@ def resource(
         for other in also:
             for part in pull.drain(other):
                 yield dlt.mark.with_table_name(part, other.name)
+        for part in pull.drain_rejected(table.name):
+            yield dlt.mark.with_table_name(part, REJECTED.name)
 
     made: DltResource = cast("Any", dlt.resource)(  # its overloads know no plain dict
         pages,

@@ -75,13 +75,13 @@ def _note(rng: Random, id_: str, contact: Contact, agent: Agent) -> Note:
 def outages(
     seed: int, messages: Sequence[Message], *, starts_at: datetime, ends_at: datetime
 ) -> tuple[Outage, ...]:
-    """Bad minutes, each beginning while somebody writes."""
+    """Bad minutes, each with a customer who writes in its first half minute."""
     rng = Random(f"outages of {seed}")  # noqa: S311
-    count = min(len(messages), (ends_at - starts_at).days // DAYS_PER_OUTAGE)
-    begun = sorted(message.inserted_at for message in rng.sample(messages, k=count))
+    live = [m.inserted_at for m in messages if m.direction == "inbound" and not m.is_imported]
+    count = min(len(live), (ends_at - starts_at).days // DAYS_PER_OUTAGE)
     return tuple(
         Outage(at - timedelta(seconds=20), at + timedelta(seconds=rng.randrange(15, 900)))
-        for at in begun
+        for at in sorted(rng.sample(live, k=count))
     )
 
 

@@ -49,6 +49,86 @@ counted as (
         max(fetched_at) as last_row_at
     from {{ source('raw_kapso', 'templates') }}
     group by account
+    union all
+    select
+        account,
+        'broadcasts' as resource,
+        count(*) as row_count,
+        max(fetched_at) as last_row_at
+    from {{ source('raw_kapso', 'broadcasts') }}
+    group by account
+    union all
+    select
+        account,
+        'broadcast_recipients' as resource,
+        count(*) as row_count,
+        max(fetched_at) as last_row_at
+    from {{ source('raw_kapso', 'broadcast_recipients') }}
+    group by account
+    union all
+    select
+        account,
+        'users' as resource,
+        count(*) as row_count,
+        max(fetched_at) as last_row_at
+    from {{ source('raw_kapso', 'users') }}
+    group by account
+    union all
+    select
+        account,
+        'customers' as resource,
+        count(*) as row_count,
+        max(fetched_at) as last_row_at
+    from {{ source('raw_kapso', 'customers') }}
+    group by account
+    union all
+    select
+        account,
+        'webhooks' as resource,
+        count(*) as row_count,
+        max(fetched_at) as last_row_at
+    from {{ source('raw_kapso', 'webhooks') }}
+    group by account
+    union all
+    select
+        account,
+        'webhook_deliveries' as resource,
+        count(*) as row_count,
+        max(fetched_at) as last_row_at
+    from {{ source('raw_kapso', 'webhook_deliveries') }}
+    group by account
+    union all
+    select
+        account,
+        'assignments' as resource,
+        count(*) as row_count,
+        max(fetched_at) as last_row_at
+    from {{ source('raw_kapso', 'assignments') }}
+    group by account
+    union all
+    select
+        account,
+        'contact_notes' as resource,
+        count(*) as row_count,
+        max(fetched_at) as last_row_at
+    from {{ source('raw_kapso', 'contact_notes') }}
+    group by account
+    union all
+    select
+        account,
+        'call_permissions' as resource,
+        count(*) as row_count,
+        max(fetched_at) as last_row_at
+    from {{ source('raw_kapso', 'call_permissions') }}
+    group by account
+    union all
+    select
+        account,
+        'api_logs' as resource,
+        count(*) as row_count,
+        max(fetched_at) as last_row_at
+    from {{ source('raw_kapso', 'api_logs') }}
+    group by account
 
 ),
 
