@@ -315,6 +315,7 @@ class _Dbt:
 
 _QUIET = (
     *("--quiet", "--log-level", "none", "--no-use-colors"),  # stdout is for data
+    *("--log-level-file", "error"),
     *("--no-send-anonymous-usage-stats", "--no-version-check", "--no-write-json"),
 )
 

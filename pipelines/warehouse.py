@@ -239,11 +239,17 @@ class StoredRows:
         )
         return dict(rows)
 
-    def rows(self, table: Table, columns: Sequence[str]) -> list[tuple[Any, ...]]:
-        """Columns of every row of the account."""
+    def rows(
+        self, table: Table, columns: Sequence[str], *, of: tuple[str, Sequence[str]] | None = None
+    ) -> list[tuple[Any, ...]]:
+        """Columns of every row of the account, or of those with one of some values in a column."""
         names = ", ".join(f'"{name}"' for name in columns)
         sql = f"select {names} from {self._schema}.{table.name} where account = $1"
-        return self._all(sql, [self._account])
+        if of is None:
+            return self._all(sql, [self._account])
+        return self._all(
+            f'{sql} and "{of[0]}" in (select unnest($2))', [self._account, list(of[1])]
+        )
 
     def cursors(self, table: Table) -> Mapping[str, Mapping[str, str | None]]:
         """id → row, of loads that were completed only: dlt notes those in `_dlt_loads`."""

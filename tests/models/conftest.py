@@ -107,6 +107,17 @@ class Warehouse:
         }
         self.add("raw_waspy.conversations", **(defaults | row))
 
+    def waspy_state(self, thread: str, seconds: float, status: str) -> None:
+        """A status that a sync saw the conversation with, first at this time."""
+        seen = iso(seconds)
+        self.add(
+            "raw_waspy.conversation_states",
+            id=f"{thread}|{seen}",
+            conversation_id=thread,
+            status=status,
+            observed_from=seen,
+        )
+
     def waspy(self, thread: str, seconds: float, direction: str = "inbound", **row: Any) -> str:
         number = next(self._ids)
         defaults = {
