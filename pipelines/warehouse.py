@@ -114,17 +114,9 @@ class Warehouse:
             yield connection
 
     def ensure_raw_tables(self, rooms: Iterable[Provider]) -> None:
-        """Make the raw tables and columns that are not there yet.
-
-        The models read them all, also those of a resource that was never synced, and a newer
-        version may have columns that an older warehouse lacks.
-        """
+        """Make the raw tables and columns that are not there yet."""
         with self.connect() as connection:
-            for room in rooms:
-                connection.execute(f"create schema if not exists {room.schema}")
-                for table in (*room.tables, REJECTED):
-                    _ensure_table(connection, room.schema, table)
-                connection.execute(SYNC_STATE.format(schema=room.schema))
+            ensure_raw_tables(connection, rooms)
 
     def sync_states(self, room: Provider, account: str | None = None) -> list[SyncState]:
         """What is known of the resources of one account, or of all."""
@@ -289,6 +281,19 @@ def open_warehouse(settings: Settings) -> Warehouse:
             hint="duckdb:///data/warehouse.duckdb, four slashes for an absolute path",
         )
     return Warehouse(settings.path(parts.path[1:]), settings.data_path)
+
+
+def ensure_raw_tables(connection: duckdb.DuckDBPyConnection, rooms: Iterable[Provider]) -> None:
+    """Make the raw tables and columns that are not there yet, by any connection.
+
+    The models read them all, also those of a resource that was never synced, and a newer version
+    may have columns that an older warehouse lacks.
+    """
+    for room in rooms:
+        connection.execute(f"create schema if not exists {room.schema}")
+        connection.execute(SYNC_STATE.format(schema=room.schema))
+        for table in (*room.tables, REJECTED):
+            _ensure_table(connection, room.schema, table)
 
 
 def sync_states(

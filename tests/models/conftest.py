@@ -11,7 +11,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from pipelines.build import BuildResult, build, ensure_raw_tables, rooms
+from pipelines.build import BuildResult, build
+from pipelines.providers import find
+from pipelines.warehouse import ensure_raw_tables
 
 T0 = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)  # a Monday
 AS_OF = datetime(2026, 3, 20, tzinfo=UTC)
@@ -38,7 +40,7 @@ class Warehouse:
         self._ids = count(1)
         self._phone_of: dict[str, str] = {}
         with self._open() as connection:
-            ensure_raw_tables(connection, rooms())
+            ensure_raw_tables(connection, find())
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect(str(self.path))

@@ -25,6 +25,8 @@ from oracle_hours import ONE_DAY, Hours, Rules, Sla, business_seconds
 
 from pipelines import build as building
 from pipelines.business_time import BusinessHours, Segment, clock, parse_hours
+from pipelines.providers import find
+from pipelines.warehouse import ensure_raw_tables
 
 SEED = int(os.environ.get("DOBLECHECK_ORACLE_SEED", "20261122"))
 BUILDS = int(os.environ.get("DOBLECHECK_ORACLE_BUILDS", "2"))
@@ -130,7 +132,7 @@ def built(raw: Rows, rules: Rules, folder: Path, *, as_of: datetime = AS_OF) -> 
     """The marts that a build makes of raw rows."""
     database = folder / "warehouse.duckdb"
     with duckdb.connect(str(database)) as connection:
-        building.ensure_raw_tables(connection, building.rooms())
+        ensure_raw_tables(connection, find())
         for table, rows in raw.items():
             replace_rows(connection, table, rows)
     building.build(
