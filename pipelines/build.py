@@ -6,42 +6,22 @@ phone keys, and the business clock. Everything else is SQL, in `models/`.
 
 from __future__ import annotations
 
-import json
-import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from importlib import import_module, resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 
 from pipelines.business_time import BusinessHours, clock
+from pipelines.dbt_runner import Dbt, count, names
 from pipelines.errors import BuildFailed
 from pipelines.phones import phone_key
-from pipelines.provider import COMMON_COLUMNS, Table
-
-if TYPE_CHECKING:
-    from dbt.cli.main import dbtRunnerResult
-
-Rooms = Mapping[str, Sequence[Table]]
-"""Room → its raw tables."""
-
-SYNC_STATE = """
-create table if not exists {schema}.sync_state (
-    account text not null,
-    resource text not null,
-    "cursor" text,
-    is_complete boolean,
-    first_synced_at timestamptz,
-    last_synced_at timestamptz,
-    last_error text,
-    primary key (account, resource)
-)
-"""
+from pipelines.providers import find
+from pipelines.warehouse import ensure_raw_tables
 
 PREPARED = """
 create schema if not exists staging;
@@ -127,10 +107,10 @@ def build(
     started = time.monotonic()
     as_of = (as_of or datetime.now(UTC)).astimezone(UTC)
     with _prepared(database) as connection:
-        ensure_raw_tables(connection, rooms())
+        ensure_raw_tables(connection, find())
         connection.execute(PREPARED)
         _insert(connection, "intermediate.build_settings", [(as_of, timezone)])
-    dbt = _Dbt(Path(database), data_dir, threads=threads)
+    dbt = Dbt(Path(database), data_dir, threads=threads)
     dbt.run("run", "--select", "path:staging")
     with _prepared(database) as connection:
         write_phone_keys(connection)
@@ -139,31 +119,11 @@ def build(
     built = dbt.run("build", "--exclude", "path:staging", *(["--full-refresh"] if full else []))
     return BuildResult(
         as_of=as_of,
-        models=_count(built, "model"),
-        tests=_count(built, "test"),
+        models=count(built, "model"),
+        tests=count(built, "test"),
         seconds=time.monotonic() - started,
-        warnings=tuple(sorted(_names(built, {"warn"}))),
+        warnings=tuple(sorted(names(built, {"warn"}))),
     )
-
-
-def rooms() -> dict[str, tuple[Table, ...]]:
-    """Every room's raw tables, found by folder."""
-    folders = resources.files("pipelines.providers").iterdir()
-    names = sorted(folder.name for folder in folders if (folder / "tables.py").is_file())
-    return {name: import_module(f"pipelines.providers.{name}.tables").TABLES for name in names}
-
-
-def ensure_raw_tables(connection: duckdb.DuckDBPyConnection, rooms: Rooms) -> None:
-    """Create the raw tables and columns that are missing, empty, and each room's `sync_state`.
-
-    The models can then read a resource that was never synced, or a column that is new.
-    """
-    for room, tables in rooms.items():
-        schema = _quoted(f"raw_{room}")
-        connection.execute(f"create schema if not exists {schema}")
-        connection.execute(SYNC_STATE.format(schema=schema))
-        for table in tables:
-            _ensure_table(connection, schema, table)
 
 
 def write_phone_keys(connection: duckdb.DuckDBPyConnection) -> None:
@@ -215,21 +175,11 @@ def _prepared(database: Path | str) -> Iterator[duckdb.DuckDBPyConnection]:
             raise BuildFailed(
                 f"the build could not be prepared: {type(error).__name__}",
                 hint="a raw table or a view of the staging schema is not what the models expect",
-            ) from error
-
-
-def _ensure_table(connection: duckdb.DuckDBPyConnection, schema: str, table: Table) -> None:
-    columns = dict.fromkeys(table.columns, "text") | dict(COMMON_COLUMNS)
-    name = f"{schema}.{_quoted(table.name)}"
-    declared = ", ".join(f"{_quoted(column)} {kind}" for column, kind in columns.items())
-    connection.execute(f"create table if not exists {name} ({declared})")
-    there = connection.execute(f"select * from {name} limit 0").description or []
-    for column in [column for column in columns if column not in {entry[0] for entry in there}]:
-        connection.execute(f"alter table {name} add column {_quoted(column)} {columns[column]}")
+            ) from None
 
 
 def _phone_views() -> list[str]:
-    return [f"stg_{room}__phones" for room in rooms()]
+    return [f"stg_{room.name}__phones" for room in find()]
 
 
 def _days_of_events(connection: duckdb.DuckDBPyConnection, as_of: datetime) -> tuple[date, date]:
@@ -239,8 +189,8 @@ def _days_of_events(connection: duckdb.DuckDBPyConnection, as_of: datetime) -> t
     """
     believable = (FIRST_DAY, as_of + timedelta(days=366))
     times = " union all ".join(
-        f"select {instant} as instant from staging.{_quoted(f'stg_{room}__{things}')}"
-        for room in rooms()
+        f"select {instant} as instant from staging.{_quoted(f'stg_{room.name}__{things}')}"
+        for room in find()
         for things, instant in EVENT_TIMES.items()
     )
     ends = connection.execute(
@@ -264,74 +214,3 @@ def _insert(
 
 def _quoted(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
-
-
-class _Dbt:
-    """dbt in this process: its files in `data_dir`, its project inside this package."""
-
-    def __init__(self, database: Path, data_dir: Path, *, threads: int | None) -> None:
-        self._home = data_dir / "dbt"
-        self._home.mkdir(parents=True, exist_ok=True)
-        self._write_profile(database, threads or os.cpu_count() or 1)
-        self._manifest: Any = None
-
-    def run(self, command: str, *arguments: str) -> dbtRunnerResult:
-        """Run one command.
-
-        Raises:
-            BuildFailed: with the names of what failed.
-        """
-        from dbt.cli.main import dbtRunner
-
-        runner = dbtRunner(manifest=self._manifest)
-        result = runner.invoke([*_QUIET, command, *arguments, *self._flags(command)])
-        self._manifest = runner.manifest
-        if not result.success:
-            raise BuildFailed(
-                f"dbt {command} failed: {_reason(result)}",
-                hint=f"details are in {self._home / 'logs' / 'dbt.log'}",
-            )
-        return result
-
-    def _flags(self, command: str) -> list[str]:
-        flags = [
-            *("--project-dir", str(resources.files("models"))),
-            *("--profiles-dir", str(self._home)),
-            *("--target-path", str(self._home / "target")),
-            *("--log-path", str(self._home / "logs")),
-        ]
-        return flags + (["--exclude-resource-type", "unit_test"] if command == "build" else [])
-
-    def _write_profile(self, database: Path, threads: int) -> None:
-        output = {
-            "type": "duckdb",
-            "path": str(database),
-            "threads": threads,
-            "settings": {"TimeZone": "UTC"},
-        }
-        profile = {"doblecheck": {"target": "duckdb", "outputs": {"duckdb": output}}}
-        (self._home / "profiles.yml").write_text(json.dumps(profile))  # JSON is YAML
-
-
-_QUIET = (
-    *("--quiet", "--log-level", "none", "--no-use-colors"),  # stdout is for data
-    *("--no-send-anonymous-usage-stats", "--no-version-check", "--no-write-json"),
-)
-
-
-def _count(result: dbtRunnerResult, kind: str) -> int:
-    return sum(run.node.resource_type == kind for run in _runs(result))
-
-
-def _names(result: dbtRunnerResult, statuses: Iterable[str]) -> list[str]:
-    return [run.node.name for run in _runs(result) if run.status in statuses]
-
-
-def _runs(result: dbtRunnerResult) -> list[Any]:
-    return list(getattr(result.result, "results", None) or [])
-
-
-def _reason(result: dbtRunnerResult) -> str:
-    """The failing models and tests; without any, the kind of error. Never their messages: rows."""
-    failed = sorted(_names(result, {"error", "fail"}))
-    return ", ".join(failed) or type(result.exception).__name__

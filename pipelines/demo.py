@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -152,7 +153,7 @@ def play(
         messages=sum(report.outcomes["messages"].changed for report in reports),
         requests=sum(report.requests for report in reports),
         seconds=time.monotonic() - started,
-        snapshot=str(warehouse.link),
+        snapshot=_short(warehouse.link),
         kpis=_kpis(warehouse),
         next_commands=_next_commands(folder),
     )
@@ -214,9 +215,14 @@ def _kpis(warehouse: Warehouse) -> tuple[Kpi, ...]:
 
 
 def _next_commands(folder: Path) -> tuple[str, ...]:
-    there = f"DOBLECHECK_DATA_DIR={folder} doblecheck"
-    return (
-        f'{there} query "select * from marts.mart_backlog order by waiting_seconds desc limit 10"',
-        f"{there} status",
-        "doblecheck init",
-    )
+    """Commands that work when they are pasted: with the program as this run was started."""
+    program = "doblecheck" if shutil.which("doblecheck") else _short(Path(sys.argv[0]).absolute())
+    there = f"DOBLECHECK_DATA_DIR={_short(folder)} {program}"
+    backlog = "select * from marts.mart_backlog order by waiting_seconds desc limit 10"
+    return (f'{there} query "{backlog}"', f"{there} status", f"{program} init")
+
+
+def _short(path: Path) -> str:
+    """A path from the current folder, when it is below it."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

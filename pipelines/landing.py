@@ -7,7 +7,8 @@ for good, and providers do change types; the models cast, and a cast that fails 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 REMOVED = "[removed]"
 """Stands where a secret stood, so that the field still shows it was there."""
+
+_LINK = re.compile(r"(\bURL: )https?://\S+")
 
 ROWS_PER_TABLE = 20_000
 """dlt loads tables of 100 rows at a sixth of the speed."""
@@ -48,16 +51,16 @@ class Lander:
         ]
         self._secrets = [tuple(path.split(".")) for path in table.secrets]
         self._quotes = [tuple(path.split(".")) for path in table.quotes]
+        self._links = [tuple(path.split(".")) for path in table.links]
         self._order = {name: i for i, name in enumerate(table.fields)}
         self._parents = frozenset(parent for _, parent, _ in self._nested)
 
     def record(self, row: Row, fetched_at: datetime) -> Record:
-        """The record of one row; the row is taken apart.
+        """The record of one row without secrets; the row is taken apart.
 
         Raises:
             ValueError: the row has no id.
         """
-        self._remove_secrets(row)  # first: a row without an id is kept whole in `rejected`
         if row.get("id") in (None, ""):
             raise ValueError("no id")
         values: list[str | None] = [None] * len(self._order)
@@ -72,10 +75,13 @@ class Lander:
         identity = str(values[self._order["id"]])
         return Record(identity, tuple(values), payload, _digest([*values, payload]), fetched_at)
 
-    def _remove_secrets(self, row: Row) -> None:
+    def remove_secrets(self, row: Row) -> None:
+        """Take out of a row what must not reach the warehouse, also where a text quotes it."""
         removed = [secret for path in self._secrets if (secret := _take_out(row, path))]
         for path in self._quotes if removed else ():
-            _unquote(row, path, removed)
+            _change(row, path, lambda value: _without(value, removed))
+        for path in self._links:
+            _change(row, path, _without_link)
 
 
 def as_text(value: Any) -> str | None:
@@ -85,24 +91,42 @@ def as_text(value: Any) -> str | None:
     return orjson.dumps(value).decode()
 
 
-def _take_out(row: Any, path: Sequence[str]) -> str | None:
-    """Replace the value at a path by `REMOVED`; return it when it was a text."""
+def _parent(row: Any, path: Sequence[str]) -> Row | None:
+    """The object that holds the last key of a path; None when the row has no such place."""
     *parents, key = path
     for parent in parents:
         row = row.get(parent) if isinstance(row, dict) else None
-    if not isinstance(row, dict) or row.get(key) in (None, ""):
+    return row if isinstance(row, dict) and row.get(key) not in (None, "") else None
+
+
+def _take_out(row: Row, path: Sequence[str]) -> str | None:
+    """Replace the value at a path by `REMOVED`; return it when it was a text."""
+    holder = _parent(row, path)
+    if holder is None:
         return None
-    secret, row[key] = row[key], REMOVED
+    secret, holder[path[-1]] = holder[path[-1]], REMOVED
     return secret if isinstance(secret, str) else None
 
 
-def _unquote(row: Any, path: Sequence[str], secrets: Iterable[str]) -> None:
-    *parents, key = path
-    for parent in parents:
-        row = row.get(parent) if isinstance(row, dict) else None
-    if isinstance(row, dict) and isinstance(row.get(key), str):
+def _change(row: Row, path: Sequence[str], change: Callable[[Any], Any]) -> None:
+    holder = _parent(row, path)
+    if holder is not None:
+        holder[path[-1]] = change(holder[path[-1]])
+
+
+def _without_link(value: Any) -> Any:
+    return _LINK.sub(rf"\1{REMOVED}", value) if isinstance(value, str) else value
+
+
+def _without(value: Any, secrets: Sequence[str]) -> Any:
+    """A value, whatever its shape, with every quoted secret replaced."""
+    if isinstance(value, str):
         for secret in secrets:
-            row[key] = row[key].replace(secret, REMOVED)
+            value = value.replace(secret, REMOVED)
+        return value
+    if isinstance(value, dict):
+        return {key: _without(item, secrets) for key, item in value.items()}
+    return [_without(item, secrets) for item in value] if isinstance(value, list) else value
 
 
 def _digest(values: Sequence[str | None]) -> str:
@@ -130,11 +154,11 @@ def land(
         if not isinstance(row, dict):
             bad.append(rejected(lander.table.name, "not an object", row))
             continue
-        parts = dict(row)
+        lander.remove_secrets(row)
         try:
-            records.append(lander.record(parts, fetched_at))
+            records.append(lander.record(dict(row), fetched_at))
         except ValueError as error:
-            bad.append(rejected(lander.table.name, str(error), parts))
+            bad.append(rejected(lander.table.name, str(error), row))
     return records, bad
 
 

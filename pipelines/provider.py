@@ -35,13 +35,15 @@ class Table:
         name: the table's and the resource's name, plural.
         fields: column → dotted path in the provider's row. Every column is text.
         secrets: dotted paths whose values never reach the warehouse.
-        quotes: dotted paths of texts that may quote one of those values.
+        quotes: dotted paths of values that may quote one of those.
+        links: dotted paths of texts in which the provider writes a media link as `URL: …`.
     """
 
     name: str
     fields: Mapping[str, str]
     secrets: tuple[str, ...] = ()
     quotes: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:

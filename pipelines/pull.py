@@ -45,8 +45,10 @@ class Stored(Protocol):
     def hashes(self, table: Table, ids: Sequence[str]) -> Mapping[str, str]:
         """id → row_hash of the rows that are there."""
 
-    def rows(self, table: Table, columns: Sequence[str]) -> list[tuple[Any, ...]]:
-        """Columns of every row of the account."""
+    def rows(
+        self, table: Table, columns: Sequence[str], *, of: tuple[str, Sequence[str]] | None = None
+    ) -> list[tuple[Any, ...]]:
+        """Columns of every row of the account, or of those with one of some values in a column."""
 
     def cursors(self, table: Table) -> Mapping[str, Mapping[str, str | None]]:
         """id → row of a cursor table, from loads that were completed only: a cursor must never
@@ -146,12 +148,24 @@ class Pull:
                 fresh += 1
         return fresh
 
-    def current(self, table: Table, columns: Sequence[str]) -> list[tuple[str | None, ...]]:
-        """Columns of every row of a table, as they will stand once this pull is loaded."""
+    def current(
+        self, table: Table, columns: Sequence[str], *, of: tuple[str, Sequence[str]] | None = None
+    ) -> list[tuple[str | None, ...]]:
+        """Columns of a table's rows as they will stand once this pull is loaded.
+
+        Args:
+            table: where to look.
+            columns: what to return.
+            of: a column and the values it must have one of; None returns every row.
+        """
         places = [table.columns.index(name) for name in ("id", *columns)]
-        stored = self.stored.rows(table, ("id", *columns))
-        kept = (tuple(r.values[i] for i in places) for r in self._kept[table.name].values())
-        return [row[1:] for row in {row[0]: row for row in (*stored, *kept)}.values()]
+        kept = list(self._kept[table.name].values())
+        if of is not None:
+            place, values = table.columns.index(of[0]), set(of[1])
+            kept = [record for record in kept if record.values[place] in values]
+        stored = self.stored.rows(table, ("id", *columns), of=of)
+        fresh = (tuple(record.values[i] for i in places) for record in kept)
+        return [row[1:] for row in {row[0]: row for row in (*stored, *fresh)}.values()]
 
     def drain(self, table: Table) -> Iterator[pa.Table]:
         """The records of a table as Arrow tables."""

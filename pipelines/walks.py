@@ -158,6 +158,7 @@ class Walk:
         self._todo: list[Gap] = [*position.gaps]
         self._restarts = 0
         self._top: datetime | None = None
+        self._head: tuple[tuple[str, str | None], ...] = ()
 
     @property
     def position(self) -> Position:
@@ -175,8 +176,11 @@ class Walk:
             self._remember(due)
 
     async def _quiet_head(self, fresh: int) -> None:
-        reads = 0
-        while fresh and reads < MAX_HEAD_READS and not self._is_paused():
+        """Read the head again until it brings nothing, or the same rows in the same places: a
+        row that differs in every answer must not keep the walk from ending."""
+        reads, before = 0, None
+        while fresh and self._head != before and reads < MAX_HEAD_READS and not self._is_paused():
+            before = self._head
             fresh = await self._stretch(Gap(None, self._mark), ())
             reads += 1
 
@@ -200,23 +204,28 @@ class Walk:
                     raise
 
     async def _read(self, gap: Gap, rest: list[Gap], due: Sequence[Refresh]) -> int:
-        total = 0
+        total, reached = 0, False
         head = _Head() if gap.cursor is None else None
         self._todo = [gap, *rest] if head is None else self._todo
+        is_first = True
         async for page in follow(self._fetch, gap.cursor):
             fresh = self._take(page)
             total += fresh
             if head is not None:
-                self._see_head(head, page)
-            ended = page.next is None or (
-                fresh == 0 and self._reached(page, gap) and self._is_deep(page, due)
-            )
+                self._see_head(head, page, is_first=is_first)
+            is_first = False
+            # Once reached, it stays so: a page below may have changed rows and be read on from.
+            reached = reached or self._touches(page, gap)
+            ended = page.next is None or (fresh == 0 and reached and self._is_deep(page, due))
             self._todo = rest if ended else [Gap(page.next, gap.mark), *rest]
             if ended or self._is_paused():
                 break
         return total
 
-    def _see_head(self, head: _Head, page: Page[Row]) -> None:
+    def _see_head(self, head: _Head, page: Page[Row], *, is_first: bool) -> None:
+        if is_first:
+            value_of = self._value_of or (lambda row: None)
+            self._head = tuple((_id(row), value_of(row)) for row in page.rows)
         mark = head.see(page, self._value_of, self._limit)
         # A list without a mark that was read to its end is empty, or has no values: read again.
         self._mark = mark or self._mark or (Mark() if page.next is None else None)
@@ -227,7 +236,7 @@ class Walk:
         # A row from far in the future must not become the mark that every later row is below.
         return (self._now + timedelta(days=1)).isoformat()
 
-    def _reached(self, page: Page[Row], gap: Gap) -> bool:
+    def _touches(self, page: Page[Row], gap: Gap) -> bool:
         return gap.mark is not None and gap.mark.is_touched_by(page.rows, self._value_of)
 
     def _is_deep(self, page: Page[Row], due: Sequence[Refresh]) -> bool:

@@ -114,17 +114,9 @@ class Warehouse:
             yield connection
 
     def ensure_raw_tables(self, rooms: Iterable[Provider]) -> None:
-        """Make the raw tables and columns that are not there yet.
-
-        The models read them all, also those of a resource that was never synced, and a newer
-        version may have columns that an older warehouse lacks.
-        """
+        """Make the raw tables and columns that are not there yet."""
         with self.connect() as connection:
-            for room in rooms:
-                connection.execute(f"create schema if not exists {room.schema}")
-                for table in (*room.tables, REJECTED):
-                    _ensure_table(connection, room.schema, table)
-                connection.execute(SYNC_STATE.format(schema=room.schema))
+            ensure_raw_tables(connection, rooms)
 
     def sync_states(self, room: Provider, account: str | None = None) -> list[SyncState]:
         """What is known of the resources of one account, or of all."""
@@ -239,11 +231,17 @@ class StoredRows:
         )
         return dict(rows)
 
-    def rows(self, table: Table, columns: Sequence[str]) -> list[tuple[Any, ...]]:
-        """Columns of every row of the account."""
+    def rows(
+        self, table: Table, columns: Sequence[str], *, of: tuple[str, Sequence[str]] | None = None
+    ) -> list[tuple[Any, ...]]:
+        """Columns of every row of the account, or of those with one of some values in a column."""
         names = ", ".join(f'"{name}"' for name in columns)
         sql = f"select {names} from {self._schema}.{table.name} where account = $1"
-        return self._all(sql, [self._account])
+        if of is None:
+            return self._all(sql, [self._account])
+        return self._all(
+            f'{sql} and "{of[0]}" in (select unnest($2))', [self._account, list(of[1])]
+        )
 
     def cursors(self, table: Table) -> Mapping[str, Mapping[str, str | None]]:
         """id → row, of loads that were completed only: dlt notes those in `_dlt_loads`."""
@@ -283,6 +281,19 @@ def open_warehouse(settings: Settings) -> Warehouse:
             hint="duckdb:///data/warehouse.duckdb, four slashes for an absolute path",
         )
     return Warehouse(settings.path(parts.path[1:]), settings.data_path)
+
+
+def ensure_raw_tables(connection: duckdb.DuckDBPyConnection, rooms: Iterable[Provider]) -> None:
+    """Make the raw tables and columns that are not there yet, by any connection.
+
+    The models read them all, also those of a resource that was never synced, and a newer version
+    may have columns that an older warehouse lacks.
+    """
+    for room in rooms:
+        connection.execute(f"create schema if not exists {room.schema}")
+        connection.execute(SYNC_STATE.format(schema=room.schema))
+        for table in (*room.tables, REJECTED):
+            _ensure_table(connection, room.schema, table)
 
 
 def sync_states(

@@ -63,7 +63,6 @@ keyed as (
     select
         identities.*,
         {{ identity_key('identities') }} as identity_key,
-        {{ digits('identities.phone') }} as phone_digits,
         coalesce(phone_keys.phone_key, {{ digits('identities.phone') }}) as phone_key,
         phone_keys.phone_e164,
         coalesce(phone_keys.country_code, left(identities.bsuid, 2)) as country_code
@@ -97,10 +96,7 @@ by_phone as (
         contacts.contact_id,
         row_number() over (
             partition by keyed.identity_key
-            order by
-                case when keyed.phone_digits = contacts.phone_digits then 0 else 1 end,
-                contacts.created_at nulls last,
-                {{ bytewise('contacts.contact_id') }}
+            order by contacts.created_at nulls last, {{ bytewise('contacts.contact_id') }}
         ) as choice
     from keyed
     inner join contacts

@@ -17,7 +17,6 @@ final as (
     select
         contacts.*,
         {{ mart_key('contacts', 'contact_id') }} as contact_key,
-        {{ digits('contacts.phone') }} as phone_digits,
         coalesce(phone_keys.phone_key, {{ digits('contacts.phone') }}) as phone_key,
         phone_keys.phone_e164,
         coalesce(phone_keys.country_code, left(contacts.bsuid, 2)) as country_code

@@ -40,7 +40,7 @@ final as (
         case
             when window_closes_at > {{ as_of() }}
                 then {{ seconds_between(as_of(), 'window_closes_at') }}
-            else 0
+            when window_closes_at is not null then 0
         end as window_seconds_left,
         is_mature,
         sla_status,

@@ -20,6 +20,7 @@ from starlette.applications import Starlette
 
 from pipelines.providers import find
 from pipelines.simulation import serve
+from pipelines.warehouse import Warehouse
 from pipelines.world import World, make_world
 
 KEY = "CANARY-4711-key"
@@ -131,20 +132,20 @@ def test_a_second_run_asks_little_and_changes_no_row(
 def contents(folder: Path) -> dict[str, Any]:
     """Every row of raw tables and marts, but for when the sync state was last touched."""
     sql = (
-        "select table_schema as s, table_name as t from information_schema.tables "
+        "select table_schema, table_name from information_schema.tables "
         "where (table_schema like 'raw_%' or table_schema = 'marts') "
-        "and table_schema not like '%staging' and table_name not like '\\_dlt%' escape '\\' "
+        "and table_schema not like '%staging' and not starts_with(table_name, '_dlt') "
         "and table_name not in ('sync_state', 'mart_sync_health', 'dim_accounts')"
     )
-    tables = doblecheck(folder, "query", sql, "--format", "json").json
-    assert len(tables) > 15
-    return {
-        f"{table['s']}.{table['t']}": doblecheck(
-            folder, "query", f'select * from {table["s"]}."{table["t"]}" order by all',
-            "--format", "json",
-        ).out
-        for table in tables
-    }  # fmt: skip
+    with Warehouse(folder / "data" / "warehouse.duckdb", folder / "data").reader() as connection:
+        tables = connection.execute(sql).fetchall()
+        assert len(tables) > 15
+        return {
+            f"{schema}.{name}": connection.execute(
+                f'select * from {schema}."{name}" order by all'
+            ).fetchall()
+            for schema, name in tables
+        }
 
 
 def test_status_tells_rows_and_freshness(ran: tuple[Path, Result]) -> None:

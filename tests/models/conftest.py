@@ -11,7 +11,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from pipelines.build import BuildResult, build, ensure_raw_tables, rooms
+from pipelines.build import BuildResult, build
+from pipelines.providers import find
+from pipelines.warehouse import ensure_raw_tables
 
 T0 = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)  # a Monday
 AS_OF = datetime(2026, 3, 20, tzinfo=UTC)
@@ -38,7 +40,7 @@ class Warehouse:
         self._ids = count(1)
         self._phone_of: dict[str, str] = {}
         with self._open() as connection:
-            ensure_raw_tables(connection, rooms())
+            ensure_raw_tables(connection, find())
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect(str(self.path))
@@ -106,6 +108,17 @@ class Warehouse:
             "created_at": iso(0),
         }
         self.add("raw_waspy.conversations", **(defaults | row))
+
+    def waspy_state(self, thread: str, seconds: float, status: str) -> None:
+        """A status that a sync saw the conversation with, first at this time."""
+        seen = iso(seconds)
+        self.add(
+            "raw_waspy.conversation_states",
+            id=f"{thread}|{seen}",
+            conversation_id=thread,
+            status=status,
+            observed_from=seen,
+        )
 
     def waspy(self, thread: str, seconds: float, direction: str = "inbound", **row: Any) -> str:
         number = next(self._ids)

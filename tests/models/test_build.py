@@ -1,11 +1,9 @@
 """The build itself: what it needs, what it repeats, how it fails."""
 
-import duckdb
 import pytest
 
-from pipelines.build import _Dbt, ensure_raw_tables, rooms
+from pipelines.dbt_runner import Dbt
 from pipelines.errors import BuildFailed
-from pipelines.provider import COMMON_COLUMNS, Table, fields
 
 
 def test_an_empty_warehouse_builds_empty_marts(warehouse):
@@ -27,7 +25,7 @@ def test_building_twice_gives_the_same_rows(warehouse):
 
 
 def test_the_models_own_unit_tests_pass(warehouse):
-    dbt = _Dbt(warehouse.path, warehouse.folder, threads=2)
+    dbt = Dbt(warehouse.path, warehouse.folder, threads=2)
     assert len(dbt.run("test", "--select", "test_type:unit").result.results) >= 2
 
 
@@ -53,29 +51,3 @@ def test_a_failing_model_is_named_and_no_row_is_shown(warehouse):
         warehouse.build()
     assert "stg_kapso__messages" in str(failure.value)
     assert "secret" not in str(failure.value) + failure.value.hint
-
-
-def test_a_room_brings_every_raw_table_and_its_sync_state():
-    with duckdb.connect() as connection:
-        ensure_raw_tables(connection, rooms())
-        tables = {
-            f"{schema}.{name}"
-            for schema, name in connection.execute(
-                "select table_schema, table_name from information_schema.tables"
-            ).fetchall()
-        }
-    expected = {f"raw_{room}.{table.name}" for room, all_ in rooms().items() for table in all_}
-    assert tables == expected | {f"raw_{room}.sync_state" for room in rooms()}
-
-
-def test_a_column_that_is_new_is_added_to_a_table_that_has_rows():
-    old, new = (Table("things", fields("id", *more)) for more in ((), ("name", "select")))
-    with duckdb.connect() as connection:
-        ensure_raw_tables(connection, {"shop": [old]})
-        connection.execute("insert into raw_shop.things (id, account) values ('1', 'a')")
-        for _ in range(2):
-            ensure_raw_tables(connection, {"shop": [new]})
-        cursor = connection.execute("select * from raw_shop.things")
-        names = [column[0] for column in cursor.description]
-        assert set(names) == {"id", "name", "select", *COMMON_COLUMNS}
-        assert len(cursor.fetchall()) == 1

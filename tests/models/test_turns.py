@@ -94,6 +94,12 @@ def built(warehouse):
     w.waspy("closed after reply", 0)
     w.waspy("closed after reply", HOUR, "outbound")
     w.waspy("closed after reply", 6 * HOUR)
+    w.waspy_thread("reopened", status="open", fetched_at=(T0 + timedelta(hours=9)).isoformat())
+    for hours, status in ((1, "open"), (5, "resolved"), (7, "closed"), (9, "open")):
+        w.waspy_state("reopened", hours * HOUR, status)
+    w.waspy("reopened", 0)
+    w.waspy("reopened", 6 * HOUR)
+    w.waspy("reopened", 8 * HOUR, "outbound")
     w.waspy_thread("body")
     w.waspy("body", 0, id="with body", content={"body": "hola!"})
     w.build()
@@ -227,6 +233,13 @@ def test_a_close_after_the_reply_splits_the_session_only(built):
     answered, waiting = built.turns("closed after reply")
     assert (answered["outcome"], waiting["outcome"]) == ("answered", "waiting")
     assert waiting["session_number"] == 2
+
+
+def test_a_close_stays_where_it_was_first_seen_and_is_not_forgotten(built):
+    closed, answered = built.turns("reopened")
+    assert closed["outcome"] == "closed_unanswered"
+    assert closed["window_closes_at"] == T0 + timedelta(hours=24)
+    assert answered["outcome"] == "answered"
 
 
 def test_text_is_read_under_any_of_its_names(built):

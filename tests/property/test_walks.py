@@ -62,11 +62,19 @@ class Listing:
         more = len(names) > self.page_size
         return Page(rows, str(self.keys[names[self.page_size - 1]]) if more else None)
 
+    def time_of(self, row: Row) -> datetime | None:
+        """A row's time, also where the list hides what it is sorted by."""
+        return START + timedelta(minutes=self.keys[row["id"]])
+
     def row(self, name: str) -> Row:
         key = self.keys.get(name)
         time = None if key is None or self.hidden else START + timedelta(minutes=key)
         at = time.isoformat(timespec="microseconds") if time else None
         return {"id": name, "at": at, "version": self.versions.get(name, 0)}
+
+
+def at(row: Row) -> datetime | None:
+    return datetime.fromisoformat(row["at"]) if row["at"] else None
 
 
 @dataclass
@@ -89,6 +97,7 @@ class Store:
         refreshes: tuple[Refresh, ...] = (),
         now: datetime = NOW,
         keeps_position: bool = True,
+        times: bool = False,
     ) -> None:
         budget = [pages]
 
@@ -104,7 +113,7 @@ class Store:
             self.position,
             is_paused=lambda: keeps_position and budget[0] <= 0,
             value_of=None if listing.hidden else lambda row: row["at"],
-            time_of=lambda row: datetime.fromisoformat(row["at"]) if row["at"] else None,
+            time_of=listing.time_of if times else at,
             refreshes=refreshes,
             now=now,
         )
@@ -260,8 +269,51 @@ def test_a_cursor_that_is_always_forgotten_ends_with_an_error_and_leaves_the_gap
     assert listing.requests < 12
 
 
+@pytest.mark.parametrize("hidden", [True, False])
+def test_a_change_below_the_mark_does_not_lead_to_the_end_of_the_list(hidden: bool) -> None:
+    listing = Listing(10, hidden=hidden)
+    for i in range(1000):
+        listing.add(f"r{i}")
+    store = Store()
+    store.walk(listing)
+    for i in range(5):
+        listing.add(f"new{i}")
+    listing.versions["r988"] += 1
+    listing.requests = 0
+    store.walk(listing)
+    assert store.rows["r988"] == 2
+    assert listing.requests == 3 + 1
+
+
+def test_a_row_that_differs_in_every_answer_does_not_keep_the_walk_from_ending() -> None:
+    class Restless(Listing):
+        def row(self, name: str) -> Row:
+            row = super().row(name)
+            return {**row, "version": self.requests} if name == "r99" else row
+
+    listing = Restless(10)
+    for i in range(100):
+        listing.add(f"r{i}")
+    store = Store()
+    store.walk(listing)
+    listing.requests = 0
+    store.walk(listing)
+    assert listing.requests <= 4
+
+
 DAILY = Refresh("all", every=timedelta(days=1), depth=None)
 HOURLY = Refresh("hour", every=timedelta(hours=1), depth=timedelta(minutes=25))
+
+
+def test_an_hourly_refresh_reads_no_deeper_than_its_depth() -> None:
+    listing = Listing(10, hidden=True)
+    for i in range(500):
+        listing.add(f"r{i}")
+    store = Store()
+    store.walk(listing, refreshes=(HOURLY,), times=True)
+    listing.requests = 0
+    store.walk(listing, refreshes=(HOURLY,), now=NOW + timedelta(hours=2), times=True)
+    assert listing.requests == 4  # 25 minutes of a row a minute, and the page that is older
 
 
 def test_a_change_that_moves_nothing_is_found_by_the_refresh_that_is_due() -> None:

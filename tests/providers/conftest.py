@@ -77,6 +77,11 @@ class Shop:
         kept = [name for name in names if name not in left_out]
         return {row["id"]: {name: row[name] for name in kept} for row in found}
 
+    def rows_after_sync(self, table: str) -> dict[str, dict[str, Any]]:
+        """A raw table after a first sync of everything."""
+        self.sync()
+        return self.rows(table)
+
     def loads(self) -> list[tuple[Any, ...]]:
         """What changes whenever a row is written: every row's load, in every table."""
         with self.warehouse.connect() as connection:

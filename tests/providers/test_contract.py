@@ -74,7 +74,7 @@ def test_small_chunks_give_what_one_large_one_gives(shops: Shops) -> None:
     small, large = shops(), shops()
     whole(small.sync(chunk_rows=400))
     whole(large.sync())
-    for table in (table.name for table in small.room.tables):
+    for table in small.room.resources:
         assert small.rows(table) == large.rows(table)
 
 

@@ -23,7 +23,7 @@ TABLE = Table(
 
 
 def landed(row: dict[str, Any]) -> tuple[dict[str, str | None], dict[str, Any]]:
-    record = Lander(TABLE).record(row, AT)
+    (record,), _ = land(Lander(TABLE), [row], AT)
     return dict(zip(TABLE.columns, record.values, strict=True)), json.loads(record.payload)
 
 
@@ -50,7 +50,8 @@ def test_media_links_are_removed_also_where_a_text_quotes_them() -> None:
 def test_a_link_that_changes_with_every_answer_does_not_change_the_row() -> None:
     def digest(link: str) -> str:
         row = {"id": "a", "kapso": {"media_url": link, "content": f"URL: {link}"}}
-        return Lander(TABLE).record(row, AT).row_hash
+        (record,), _ = land(Lander(TABLE), [row], AT)
+        return record.row_hash
 
     assert digest("https://x/1") == digest("https://x/2")
 
@@ -60,6 +61,12 @@ def test_what_has_no_id_is_kept_aside_whole(row: Any) -> None:
     records, bad = land(Lander(TABLE), [row, {"id": "good"}], AT)
     assert [record.id for record in records] == ["good"]
     assert [json.loads(rejected["@body"]) for rejected in bad] == [row]
+
+
+def test_what_is_kept_aside_holds_no_secret_either() -> None:
+    link = "https://app.example/blobs/secret"
+    (bad,) = land(Lander(TABLE), [{"image": {"url": link}}], AT)[1]
+    assert link not in bad["@body"]
 
 
 json_values = st.recursive(
@@ -92,3 +99,10 @@ def test_a_row_that_is_kept_aside_shows_no_secret() -> None:
     row = {"url": "https://a.example", "secret_key": "CANARY-secret"}
     _, bad = land(Lander(table), [row], datetime(2026, 3, 1, tzinfo=UTC))
     assert json.loads(bad[0]["@body"]) == {"url": "https://a.example", "secret_key": "[removed]"}
+
+
+def test_a_link_that_stands_only_in_the_providers_own_words_is_removed() -> None:
+    table = Table("things", fields("id", text="kapso.text"), links=("kapso.text",))
+    row = {"id": "a", "kapso": {"text": "Image attached (a.jpg) URL: https://cdn.example/x?sig=1"}}
+    (record,), _ = land(Lander(table), [row], AT)
+    assert record.values[1] == f"Image attached (a.jpg) URL: {REMOVED}"

@@ -139,6 +139,15 @@ def test_a_column_that_a_newer_version_knows_is_added(warehouse: Warehouse) -> N
         connection.execute(f"select payload, row_hash, fetched_at from {room.schema}.messages")
 
 
+def test_every_raw_table_of_every_room_is_there(warehouse: Warehouse) -> None:
+    warehouse.ensure_raw_tables(find())
+    with warehouse.connect() as connection:
+        sql = "select table_schema, table_name from information_schema.tables"
+        there = set(connection.execute(sql).fetchall())
+    names = {(room.schema, table.name) for room in find() for table in room.tables}
+    assert there == names | {(r.schema, n) for r in find() for n in ("rejected", "sync_state")}
+
+
 def test_folders_are_for_their_owner_only(warehouse: Warehouse) -> None:
     fill(warehouse, 1)
     assert stat.S_IMODE(warehouse.published.stat().st_mode) == 0o700

@@ -6,13 +6,27 @@ conversations as (
 
 ),
 
+closes as (
+
+    select
+        account,
+        conversation_id,
+        max(occurred_at) as occurred_at
+    from {{ ref('stg_waspy__conversation_closes') }}
+    group by account, conversation_id
+
+),
+
 parsed as (
 
     select
-        *,
-        {{ to_json('contact') }} as contact_json,
-        {{ lowered('status') }} as state
+        conversations.*,
+        {{ to_json('conversations.contact') }} as contact_json,
+        {{ lowered('conversations.status') }} as state,
+        closes.occurred_at as closed_at
     from conversations
+    left join closes
+        on conversations.account = closes.account and conversations.id = closes.conversation_id
 
 ),
 
@@ -35,7 +49,7 @@ final as (
         -- times
         {{ to_instant('created_at') }} as created_at,
         {{ to_instant('last_message_at') }} as last_active_at,
-        case when state in ('resolved', 'closed') then fetched_at end as ended_at,  -- first seen closed
+        case when state in ('resolved', 'closed') then closed_at end as ended_at,  -- first seen closed
         {{ to_instant('service_window_expires_at') }} as window_expires_at,
         fetched_at
     from parsed

@@ -68,6 +68,7 @@ CONVERSATIONS = Table(
         kapso_last_inbound_at="kapso.last_inbound_at",
         kapso_last_outbound_at="kapso.last_outbound_at",
     ),
+    links=("kapso.last_message_text",),
 )
 
 MESSAGES = Table(
@@ -108,7 +109,8 @@ MESSAGES = Table(
         kapso_transcript="kapso.transcript",
     ),
     secrets=MEDIA_LINKS,
-    quotes=("kapso.content",),
+    quotes=("kapso.content", "kapso.message_type_data"),
+    links=("kapso.content",),
 )
 
 CONTACTS = Table(

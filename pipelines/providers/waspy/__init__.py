@@ -1,7 +1,7 @@
 """The Waspy room: everything that is true only of Waspy. Facts and their sources: README.md."""
 
 from pipelines.provider import Provider
-from pipelines.providers.waspy.tables import MESSAGE_CURSORS, TABLES
+from pipelines.providers.waspy.tables import RESOURCES, TABLES
 
 PROVIDER = Provider(
     name="waspy",
@@ -10,5 +10,5 @@ PROVIDER = Provider(
     base_urls={"base_url": "https://api.waspytech.com"},
     requests_per_minute=120,  # no limit is documented: two a second is polite
     tables=TABLES,
-    resources=tuple(table.name for table in TABLES if table is not MESSAGE_CURSORS),
+    resources=tuple(table.name for table in RESOURCES),
 )

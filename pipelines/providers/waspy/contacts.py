@@ -21,7 +21,7 @@ from pipelines.pull import Pull
 
 SCAN_EVERY = timedelta(days=1)
 SINGLE_LOOKUPS = 50
-"""More unknown contacts than this are found by a scan instead of one by one."""
+"""Unknown contacts looked up one by one in a run; the scan of the day finds the others."""
 
 PASSES = ((LIMIT, False), (97, True), (LIMIT, False))
 """Page size and whether to read from the last page to the first."""
@@ -113,7 +113,9 @@ class ContactReader:
         """Take one contact; return its id when Waspy has it no longer."""
         try:
             self._take(await self._api.contact(identity))
-        except Unavailable:
+        except Unavailable as error:
+            if error.status != 404:
+                raise
             return identity
         return None
 

@@ -103,4 +103,27 @@ MESSAGE_CURSORS = Table(
 )
 """One row per conversation: where its oldest-first message list was read to."""
 
-TABLES = (CONVERSATIONS, MESSAGES, CONTACTS, TEMPLATES, CHANNELS, MESSAGE_CURSORS)
+CONVERSATION_STATES = Table(
+    "conversation_states",
+    fields(
+        "id",
+        conversation_id="@conversation_id",
+        status="@status",
+        assigned_to="@assigned_to",
+        observed_from="@observed_from",
+    ),
+)
+"""One row per status and assignee that a conversation was seen with. The API tells neither when
+they changed nor what they were before: only what a sync saw, and when it first saw it."""
+
+TABLES = (
+    CONVERSATIONS,
+    MESSAGES,
+    CONTACTS,
+    TEMPLATES,
+    CHANNELS,
+    MESSAGE_CURSORS,
+    CONVERSATION_STATES,
+)
+
+RESOURCES = (CONVERSATIONS, MESSAGES, CONTACTS, TEMPLATES, CHANNELS)

@@ -1,0 +1,89 @@
+"""dbt, run in this process on the project that is shipped in `models/`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.errors import BuildFailed
+
+if TYPE_CHECKING:
+    from dbt.cli.main import dbtRunnerResult
+
+
+class Dbt:
+    """dbt in this process: its files in `data_dir`, its project inside this package."""
+
+    def __init__(self, database: Path, data_dir: Path, *, threads: int | None) -> None:
+        self._home = data_dir / "dbt"
+        self._home.mkdir(parents=True, exist_ok=True)
+        self._write_profile(database, threads or os.cpu_count() or 1)
+        self._manifest: Any = None
+
+    def run(self, command: str, *arguments: str) -> dbtRunnerResult:
+        """Run one command.
+
+        Raises:
+            BuildFailed: with the names of what failed.
+        """
+        from dbt.cli.main import dbtRunner
+
+        runner = dbtRunner(manifest=self._manifest)
+        result = runner.invoke([*_QUIET, command, *arguments, *self._flags(command)])
+        self._manifest = runner.manifest
+        if not result.success:
+            raise BuildFailed(
+                f"dbt {command} failed: {_reason(result)}",
+                hint=f"details are in {self._home / 'logs' / 'dbt.log'}",
+            )
+        return result
+
+    def _flags(self, command: str) -> list[str]:
+        flags = [
+            *("--project-dir", str(resources.files("models"))),
+            *("--profiles-dir", str(self._home)),
+            *("--target-path", str(self._home / "target")),
+            *("--log-path", str(self._home / "logs")),
+        ]
+        return flags + (["--exclude-resource-type", "unit_test"] if command == "build" else [])
+
+    def _write_profile(self, database: Path, threads: int) -> None:
+        output = {
+            "type": "duckdb",
+            "path": str(database),
+            "threads": threads,
+            "settings": {"TimeZone": "UTC"},
+        }
+        profile = {"doblecheck": {"target": "duckdb", "outputs": {"duckdb": output}}}
+        (self._home / "profiles.yml").write_text(json.dumps(profile))  # JSON is YAML
+
+
+_QUIET = (
+    *("--quiet", "--log-level", "none", "--no-use-colors"),  # stdout is for data
+    *("--log-level-file", "error"),
+    *("--no-send-anonymous-usage-stats", "--no-version-check", "--no-write-json"),
+)
+
+
+def count(result: dbtRunnerResult, kind: str) -> int:
+    """How many models or tests a result tells of."""
+    return sum(run.node.resource_type == kind for run in _runs(result))
+
+
+def names(result: dbtRunnerResult, statuses: Iterable[str]) -> list[str]:
+    """The models and tests that ended in one of these statuses."""
+    return [run.node.name for run in _runs(result) if run.status in statuses]
+
+
+def _runs(result: dbtRunnerResult) -> list[Any]:
+    return list(getattr(result.result, "results", None) or [])
+
+
+def _reason(result: dbtRunnerResult) -> str:
+    """The failing models and tests; without any, the kind of error. Never their messages: rows."""
+    failed = sorted(names(result, {"error", "fail"}))
+    return ", ".join(failed) or type(result.exception).__name__
