@@ -14,8 +14,7 @@ import asyncio
 import logging
 import random
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,6 +33,7 @@ from pipelines.errors import (
     Unavailable,
     Unreachable,
 )
+from pipelines.gate import Gate, Sleep
 
 log = logging.getLogger(__name__)
 # Its INFO lines print whole URLs, and a query may hold a customer's number.
@@ -44,9 +44,6 @@ BODY_TRIES = 3
 TOTAL_SECONDS = 60.0
 MAX_WAIT_SECONDS = 120.0
 MAX_BODY_BYTES = 64 * 1024 * 1024
-WINDOW_SECONDS = 60.0
-
-Sleep = Callable[[float], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -70,36 +67,6 @@ class _TryAgain(Exception):
         self.error, self.wait, self.tries = error, wait, tries
 
 
-class Quota:
-    """At most `per_minute` requests start in any 60 seconds.
-
-    A sliding log, not a bucket: a bucket lets twice the quota through around its first refill.
-    """
-
-    def __init__(self, per_minute: int, *, clock: Callable[[], float], sleep: Sleep) -> None:
-        self._starts: deque[float] = deque(maxlen=per_minute)
-        self._clock, self._sleep = clock, sleep
-        self._lock = asyncio.Lock()
-        self._not_before = 0.0
-
-    async def wait(self) -> None:
-        """Return when a request may start; whoever waited first starts first."""
-        async with self._lock:
-            while (pause := self._pause()) > 0:
-                await self._sleep(pause)
-            self._starts.append(self._clock())
-
-    def hold(self, seconds: float) -> None:
-        """Start nothing for this long: the provider asked for it."""
-        self._not_before = max(self._not_before, self._clock() + seconds)
-
-    def _pause(self) -> float:
-        now = self._clock()
-        full = len(self._starts) == self._starts.maxlen
-        window = self._starts[0] + WINDOW_SECONDS - now if full else 0.0
-        return max(window, self._not_before - now)
-
-
 @dataclass
 class _Shared:
     """What the transports of one account have in common, whichever host they ask.
@@ -110,8 +77,7 @@ class _Shared:
     """
 
     client: httpx.AsyncClient
-    slots: asyncio.Semaphore
-    quota: Quota
+    gate: Gate
     ended: ProviderError | None = None
     requests: int = 0
 
@@ -146,8 +112,7 @@ class Transport:
         self._base = base_url.rstrip("/")
         self._shared = _Shared(
             client or _client(concurrency),
-            asyncio.Semaphore(concurrency),
-            Quota(requests_per_minute, clock=clock, sleep=sleep),
+            Gate(requests_per_minute, concurrency, clock=clock, sleep=sleep),
         )
         self._sleep, self._retry_seconds = sleep, retry_seconds
         self._is_side_host = False
@@ -158,6 +123,11 @@ class Transport:
 
     async def __aexit__(self, *_: object) -> None:
         await self._shared.client.aclose()
+
+    @property
+    def per_minute(self) -> int:
+        """The quota that is kept: the smaller of the settings' and the provider's."""
+        return self._shared.gate.per_minute
 
     @property
     def requests(self) -> int:
@@ -193,14 +163,14 @@ class Transport:
             Unauthorized, Unavailable, BadCursor, BadRequest, BadPayload, Unreachable.
         """
         asked = {key: str(value) for key, value in (params or {}).items() if value is not None}
-        async with self._shared.slots:
-            for attempt in range(1, TRIES + 1):
-                try:
+        for attempt in range(1, TRIES + 1):
+            try:
+                async with self._shared.gate.turn():
                     return await self._once(path, asked, is_whole)
-                except _TryAgain as again:
-                    if attempt >= again.tries:
-                        raise self._final(again.error) from None
-                    await self._pause(again.wait, attempt)
+            except _TryAgain as again:
+                if attempt >= again.tries:
+                    raise self._final(again.error) from None
+                await self._pause(again.wait, attempt)
         raise AssertionError  # the last attempt returns or raises
 
     def _final(self, error: ProviderError) -> ProviderError:
@@ -210,7 +180,7 @@ class Transport:
 
     async def _pause(self, wait: float | None, attempt: int) -> None:
         if wait is not None:
-            self._shared.quota.hold(min(wait, MAX_WAIT_SECONDS))
+            self._shared.gate.hold(min(wait, MAX_WAIT_SECONDS))
             return
         # The jitter keeps accounts that failed together from coming back together.
         pause = min(self._retry_seconds * 2 ** (attempt - 1), 30.0)
@@ -219,11 +189,14 @@ class Transport:
     async def _once(
         self, path: str, params: Mapping[str, str], is_whole: Callable[[Any], bool]
     ) -> Answer:
-        await self._shared.quota.wait()
         if self._shared.ended is not None:
             raise self._shared.ended
         self._shared.requests += 1
         response, body = await self._fetch(path, params)
+        self._shared.gate.obey(
+            limit=_number(response, "x-ratelimit-limit"),
+            remaining=_number(response, "x-ratelimit-remaining"),
+        )
         self._check(response, body, path, params)
         return Answer(self._decode(body, path, is_whole), datetime.now(UTC))
 
@@ -318,6 +291,11 @@ def _client(concurrency: int) -> httpx.AsyncClient:
         follow_redirects=False,  # the key must not travel to another host
         trust_env=False,
     )
+
+
+def _number(response: httpx.Response, header: str) -> int | None:
+    text = response.headers.get(header, "").strip()
+    return int(text) if text.isdigit() else None
 
 
 def _retry_after(response: httpx.Response) -> float | None:

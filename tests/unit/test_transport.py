@@ -21,7 +21,7 @@ from pipelines.errors import (
     Unavailable,
     Unreachable,
 )
-from pipelines.transport import TRIES, Quota, Transport
+from pipelines.transport import TRIES, Transport
 
 KEY = "CANARY-key-4711"
 PHONE = "5491126032641"
@@ -193,25 +193,6 @@ def test_a_refused_key_stops_every_later_request() -> None:
 
     assert asyncio.run(go()) == 20
     assert len(seen) == 1
-
-
-def test_no_minute_holds_more_requests_than_the_quota() -> None:
-    time = Time()
-    quota = Quota(10, clock=time, sleep=time.sleep)
-    starts: list[float] = []
-
-    async def one() -> None:
-        await quota.wait()
-        starts.append(time.now)
-        time.now += 0.5
-
-    async def go() -> None:
-        await asyncio.gather(*(one() for _ in range(45)))
-
-    asyncio.run(go())
-    for start in starts:
-        assert sum(start <= other < start + 60 for other in starts) <= 10
-    assert starts[-1] - starts[0] < 4 * 60 + 10
 
 
 def two_hosts(handle: Callable[[httpx.Request], httpx.Response], time: Time) -> list[Transport]:
