@@ -36,6 +36,8 @@ class Report:
     Attributes:
         outcomes: resource → what became of it.
         requests: HTTP requests made.
+        per_minute: the quota that was kept.
+        has_more: history or fan-outs are left to the next run.
         error: what ended the account; None when it was read.
     """
 
@@ -43,6 +45,8 @@ class Report:
     account: str
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     requests: int = 0
+    per_minute: int = 0
+    has_more: bool = False
     seconds: float = 0.0
     error: DoblecheckError | None = None
 
@@ -50,6 +54,12 @@ class Report:
     def is_ok(self) -> bool:
         """Whether everything that was asked for was read."""
         return self.error is None and all(o.error is None for o in self.outcomes.values())
+
+    @property
+    def left(self) -> int | None:
+        """Requests that are still to make, as far as can be told; None when it can't."""
+        told = [outcome.left for outcome in self.outcomes.values()]
+        return sum(left for left in told if left) if self.has_more and any(told) else None
 
     @property
     def changed(self) -> int:
@@ -65,6 +75,7 @@ class Order:
         resources: names of the room's resources.
         is_full: read everything again, also what is known.
         chunk_rows: rows read before they are loaded.
+        seconds: how long to read; what does not fit is left to the next run. None: no limit.
         is_stopping: asked between pages; True ends the sync in order.
         on_page: called with the resource and its rows after every page.
         now: the start of the sync, UTC; it decides which refreshes are due.
@@ -73,6 +84,7 @@ class Order:
     resources: frozenset[str]
     is_full: bool = False
     chunk_rows: int = CHUNK_ROWS
+    seconds: float | None = None
     is_stopping: Callable[[], bool] = lambda: False
     on_page: Callable[[str, int], None] = lambda resource, rows: None
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -92,6 +104,7 @@ def sync_account(warehouse: Warehouse, room: Provider, account: Account, order: 
                 _Sync(warehouse, room, account, order, loop, client, report).run()
             finally:
                 report.requests = client.transport.requests
+                report.per_minute = client.transport.per_minute
     except DoblecheckError as error:
         report.error = error
     report.seconds = time.monotonic() - started
@@ -108,6 +121,7 @@ class _Sync:
     client: Any
     report: Report
     done: set[str] = field(default_factory=set)
+    began: float = field(default_factory=time.monotonic)
 
     def run(self) -> None:
         """Pull and load, a chunk at a time, until nothing is left that this run can read."""
@@ -120,8 +134,14 @@ class _Sync:
             self._record(pull)
             failed = {name for name, outcome in pull.outcomes.items() if outcome.error}
             wanted = wanted - failed
-            if not pull.has_more or self.order.is_stopping() or self.report.error:
+            is_over = self.order.is_stopping() or self._is_out_of_time() or self.report.error
+            self.report.has_more = pull.has_more
+            if is_over or not pull.has_more:
                 break
+
+    def _is_out_of_time(self) -> bool:
+        limit = self.order.seconds
+        return limit is not None and time.monotonic() - self.began >= limit
 
     def _positions(self) -> dict[str, dict[str, Any]]:
         states = self.warehouse.sync_states(self.room, self.account.name)
@@ -144,6 +164,7 @@ class _Sync:
                 is_full=self.order.is_full,
                 done=self.done,
                 is_stopping=self.order.is_stopping,
+                is_out_of_time=self._is_out_of_time,
                 on_page=self.order.on_page,
                 chunk_rows=self.order.chunk_rows,
             )
@@ -179,7 +200,8 @@ def _add(total: Outcome, more: Outcome) -> None:
     total.read += more.read
     total.changed += more.changed
     total.rejected += more.rejected
-    total.is_complete, total.note, total.error = more.is_complete, more.note, more.error
+    total.is_complete, total.left = more.is_complete, more.left
+    total.note, total.error = more.note, more.error
 
 
 def _pipeline(warehouse: Warehouse, room: Provider, account: Account) -> Pipeline:

@@ -64,6 +64,8 @@ class Outcome:
         changed: rows that were new or different.
         rejected: rows that could not be landed, kept in `rejected`.
         is_complete: everything the provider lists is in the warehouse.
+        left: requests that are still to make, estimated; None when that can't be told, 0 when
+            nothing is known to be left.
         note: what was left out without ending it.
         error: what ended it; None when nothing did.
     """
@@ -72,6 +74,7 @@ class Outcome:
     changed: int = 0
     rejected: int = 0
     is_complete: bool = False
+    left: int | None = 0
     note: str | None = None
     error: ProviderError | None = None
 
@@ -87,6 +90,7 @@ class Pull:
         positions: resource → what the last pull left, as JSON types; updated in place.
         wanted: resources to read.
         is_stopping: asked between pages; True ends the pull early and in order.
+        is_out_of_time: asked between pages; True leaves the rest to the next run.
         now: the start of the sync, UTC.
         loop: where the client lives; it outlasts the loops that dlt makes and ends.
         is_full: read everything again, also what is known.
@@ -103,6 +107,7 @@ class Pull:
     is_full: bool = False
     done: set[str] = field(default_factory=set)
     is_stopping: Callable[[], bool] = lambda: False
+    is_out_of_time: Callable[[], bool] = lambda: False
     on_page: Callable[[str, int], None] = lambda resource, rows: None
     chunk_rows: int = CHUNK_ROWS
     outcomes: dict[str, Outcome] = field(default_factory=lambda: defaultdict(Outcome))
@@ -117,8 +122,9 @@ class Pull:
         return sum(len(rows) for rows in self._kept.values())
 
     def is_paused(self) -> bool:
-        """Whether to leave the rest for later: a full chunk, or the run is stopping."""
-        return self.rows_kept >= self.chunk_rows or self.is_stopping()
+        """Whether to leave the rest for later: a full chunk, or the end of the run."""
+        is_full = self.rows_kept >= self.chunk_rows
+        return is_full or self.is_stopping() or self.is_out_of_time()
 
     def take(self, table: Table, page: Page[Row]) -> int:
         """Keep the rows of a page that are new or changed; return how many they were."""
@@ -186,8 +192,14 @@ class Pull:
         value_of: ValueOf | None = None,
         time_of: Callable[[Row], datetime | None] = lambda row: None,
         refreshes: Sequence[Refresh] = (),
+        left: Callable[[], int | None] = lambda: None,
     ) -> None:
-        """Walk a newest-first list from where the last pull left it."""
+        """Walk a newest-first list from where the last pull left it.
+
+        Args:
+            table, fetch, value_of, time_of, refreshes: as `Walk` takes them.
+            left: estimates the requests that a walk with gaps still needs.
+        """
         walk = Walk(
             fetch,
             lambda page: self.take(table, page),
@@ -203,7 +215,9 @@ class Pull:
         finally:
             self.positions[table.name] = walk.position.to_json()
             self.outcomes[table.name].is_complete = walk.position.is_complete
-            self.has_more |= bool(walk.position.gaps)
+            if walk.position.gaps:
+                self.has_more = True
+                self.outcomes[table.name].left = left()
 
     async def all_pages(
         self, table: Table, fetch: Fetch[Row], *, adds: Mapping[str, str] | None = None

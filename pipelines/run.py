@@ -110,6 +110,7 @@ def sync(
         order = Order(
             resources=target.resources,
             is_full=is_full,
+            seconds=target.account.minutes_per_run * 60 or None,
             now=now or datetime.now(UTC),
             is_stopping=is_stopping,
             on_page=lambda resource, rows, name=target.name: on_page(name, resource, rows),  # type: ignore[misc]

@@ -42,6 +42,7 @@ class Account(_Section):
     requests_per_minute: int = Field(0, ge=0)
     concurrency: int = Field(8, ge=1, le=256)
     retry_seconds: float = Field(0.5, gt=0, le=60)
+    minutes_per_run: float = Field(10, ge=0)
     webhook_secrets: list[SecretStr] = []
     resources: list[str] | None = None
     graph_version: str = Field("v24.0", pattern=r"^v\d+\.\d+$")

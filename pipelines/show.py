@@ -56,6 +56,8 @@ class Progress:
             f"{name}: {report.changed:,} rows new or changed, "
             f"{report.requests:,} requests, {report.seconds:.1f} s"
         )
+        if report.has_more:
+            self.say(f"{name}: {_left(report)}")
         for problem, hint in _problems(report):
             self.say(f"{name}: {problem}")
             if hint:
@@ -125,6 +127,16 @@ def to_json(value: Any) -> None:
     print(json.dumps(value, default=str, ensure_ascii=False, indent=2))
 
 
+def _left(report: Report) -> str:
+    if report.left is None:
+        return "more is left than fits into this run; the next one goes on"
+    minutes = as_duration(60 * report.left / max(1, report.per_minute))
+    return (
+        f"about {report.left:,} requests are left, {minutes} at {report.per_minute} a minute; "
+        "the next run goes on"
+    )
+
+
 def _problems(report: Report) -> list[tuple[str, str]]:
     """What went wrong and the hint for it; what ended the account is told once."""
     if report.error:
@@ -143,6 +155,8 @@ def _report(report: Report) -> dict[str, Any]:
         "ok": report.is_ok,
         "requests": report.requests,
         "seconds": round(report.seconds, 3),
+        "has_more": report.has_more,
+        "left_requests": report.left,
         "error": str(report.error) if report.error else None,
         "resources": {
             name: {**asdict(outcome), "error": str(outcome.error) if outcome.error else None}

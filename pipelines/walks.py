@@ -14,10 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from pipelines.cursors import Fetch, Page, follow
 from pipelines.errors import BadCursor
+from pipelines.gate import Urgency, urgent
 from pipelines.provider import Row
 
 MAX_RESTARTS = 2
@@ -158,6 +160,7 @@ class Walk:
         self._todo: list[Gap] = [*position.gaps]
         self._restarts = 0
         self._top: datetime | None = None
+        self._is_past = False
         self._head: tuple[tuple[str, str | None], ...] = ()
 
     @property
@@ -204,23 +207,32 @@ class Walk:
                     raise
 
     async def _read(self, gap: Gap, rest: list[Gap], due: Sequence[Refresh]) -> int:
-        total, reached = 0, False
+        total, reached, self._is_past = 0, False, False
         head = _Head() if gap.cursor is None else None
         self._todo = [gap, *rest] if head is None else self._todo
         is_first = True
-        async for page in follow(self._fetch, gap.cursor):
+        async for page in follow(partial(self._ask, gap), gap.cursor):
             fresh = self._take(page)
             total += fresh
             if head is not None:
                 self._see_head(head, page, is_first=is_first)
             is_first = False
             # Once reached, it stays so: a page below may have changed rows and be read on from.
-            reached = reached or self._touches(page, gap)
+            reached = self._is_past = reached or self._touches(page, gap)
             ended = page.next is None or (fresh == 0 and reached and self._is_deep(page, due))
             self._todo = rest if ended else [Gap(page.next, gap.mark), *rest]
             if ended or self._is_paused():
                 break
         return total
+
+    async def _ask(self, gap: Gap, cursor: str | None) -> Page[Row]:
+        """Ask for a page, as urgently as what it may hold."""
+        if gap.cursor is not None or (gap.mark is None and cursor is not None):
+            level = Urgency.HISTORY
+        else:
+            level = Urgency.REFRESH if self._is_past else Urgency.FRESH
+        with urgent(level):
+            return await self._fetch(cursor)
 
     def _see_head(self, head: _Head, page: Page[Row], *, is_first: bool) -> None:
         if is_first:

@@ -215,3 +215,16 @@ def test_resources_can_be_synced_one_by_one(shops: Shops) -> None:
     together.sync()
     for table in DATA:
         assert single.rows(table) == together.rows(table)
+
+
+def test_a_run_that_is_out_of_time_leaves_the_rest_to_the_next_ones(shop: Shop) -> None:
+    runs = 0
+    report = shop.sync(seconds=0.0)
+    assert report.has_more
+    assert report.error is None
+    assert shop.rows("conversations")
+    while report.has_more and runs < 100:
+        report = shop.sync(seconds=0.5)
+        runs += 1
+    whole(report)
+    assert len(shop.rows("messages")) == len(shop.world.messages)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from pipelines.cursors import Fetch
 from pipelines.errors import Unavailable
+from pipelines.gate import Urgency, urgent
 from pipelines.provider import Row, Table
 from pipelines.providers.kapso.client import Kapso
 from pipelines.providers.kapso.tables import (
@@ -107,7 +108,9 @@ async def read_parents(
             pull.has_more = True
             return False
         lot = parents[start : start + size]
-        for failure in await asyncio.gather(*map(read, lot), return_exceptions=True):
+        with urgent(Urgency.FANOUT):
+            failures = await asyncio.gather(*map(read, lot), return_exceptions=True)
+        for failure in failures:
             if isinstance(failure, BaseException) and not isinstance(failure, Unavailable):
                 raise failure
             tally.add(failure)

@@ -17,7 +17,7 @@ import dlt
 from pipelines.cursors import Fetch, Page
 from pipelines.provider import Row, Table
 from pipelines.providers.kapso.broadcasts import BroadcastReader
-from pipelines.providers.kapso.client import Kapso
+from pipelines.providers.kapso.client import LIMIT, Kapso
 from pipelines.providers.kapso.fanouts import FanOuts
 from pipelines.providers.kapso.logs import LogReader
 from pipelines.providers.kapso.per_number import NumberReader
@@ -108,7 +108,15 @@ class _Reader:
             self._api.messages,
             time_of=lambda row: parse_time(row.get("timestamp")),
             refreshes=MESSAGE_REFRESHES,
+            left=self._pages_of_messages_left,
         )
+
+    def _pages_of_messages_left(self) -> int:
+        """Pages still to read: conversations tell how many messages they have."""
+        counts = self._pull.current(CONVERSATIONS, ("kapso_messages_count",))
+        listed = sum(int(count) for (count,) in counts if count and count.isdigit())
+        missing = listed - len(self._pull.current(MESSAGES, ("id",)))
+        return max(1, -(-missing // LIMIT))
 
     async def contacts(self) -> None:
         await self._pull.newest_first(CONTACTS, self._api.contacts, refreshes=CONTACT_REFRESHES)

@@ -126,8 +126,11 @@ class MessageReader:
         return self._pull.is_full and conversation not in self._pull.done
 
     async def _work(self, waiting: Iterator[Due]) -> None:
-        while not self._pull.is_paused() and (item := next(waiting, None)) is not None:
+        # Asked after a reading, not before: every pull gets on, however short its time.
+        while (item := next(waiting, None)) is not None:
             await self._read_one(item)
+            if self._pull.is_paused():
+                break
 
     async def _read_one(self, due: Due) -> None:
         start = due.reading
