@@ -38,8 +38,9 @@ class Time:
 
     async def sleep(self, seconds: float) -> None:
         assert seconds >= 0
+        for _ in range(100):  # whoever was let in before starts before the time passes
+            await asyncio.sleep(0)
         self.now += seconds
-        await asyncio.sleep(0)
 
 
 Answer = Callable[[int], httpx.Response]
