@@ -99,7 +99,7 @@ class Provider:
         requests_per_minute: the smallest plan's quota.
         tables: the raw tables; each is a resource unless it only serves another.
         resources: what `resources` may name, in the order they are read.
-        opt_in: resources that cost one request per parent, read only when named.
+        opt_in: resources that cost much, such as a request per parent: read only when named.
     """
 
     name: str
