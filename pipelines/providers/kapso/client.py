@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pipelines.cursors import Page
+from pipelines.errors import Unavailable
 from pipelines.provider import Row
 from pipelines.settings import Account
 from pipelines.transport import Transport
@@ -123,6 +124,14 @@ class Kapso:
         """What one contact said about being called, per number; one page without `meta`."""
         path = f"{LEGACY}/whatsapp_contacts/{_part(contact)}/call_permissions"
         return await self._paged(path, cursor, at=self._legacy)
+
+    async def exists(self, kind: str, identity: str) -> bool:
+        """Whether Kapso still has one of its `conversations`, `contacts` or `broadcasts`."""
+        try:
+            await self.transport.get(f"{PLATFORM}/whatsapp/{kind}/{_part(identity)}")
+        except Unavailable as error:
+            return error.status != 404
+        return True
 
     async def _listed(
         self, path: str, cursor: str | None, params: Params | None = None
