@@ -184,7 +184,9 @@ def _after(paging: Mapping[str, Any]) -> str | None:
 
 
 def _next_page(meta: Any, rows: int) -> str | None:
-    page = _number(meta.get("page")) if isinstance(meta, dict) else None
+    if not isinstance(meta, dict):
+        return None
+    page = _number(meta.get("page")) or _number(meta.get("current_page"))
     if page is None:
         return None
     # The size the server used, not the one asked for: it may know only `per_page`, or clamp it.
