@@ -10,10 +10,10 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -121,25 +121,51 @@ def sync(
     as_json: Json = False,
 ) -> None:
     """Pull what is new from the providers into the raw tables."""
+    _sync(context, accounts or (), resources=resource or (), as_json=as_json, is_full=full)
+
+
+def _sync(
+    context: typer.Context,
+    accounts: Sequence[str],
+    *,
+    as_json: bool,
+    resources: Sequence[str] = (),
+    **what: Any,
+) -> None:
     from pipelines import run as steps
     from pipelines import show
 
     settings = context.obj.settings()
     rooms = context.obj.rooms
-    chosen = steps.targets(settings, rooms, accounts=accounts or (), resources=resource or ())
+    chosen = steps.targets(settings, rooms, accounts=accounts, resources=resources)
     warehouse = context.obj.warehouse(settings)
     with warehouse.lock(), show.Progress() as progress:
         reports = steps.sync(
             warehouse,
             rooms,
             chosen,
-            is_full=full,
             is_stopping=_stop_signal(),
             on_page=progress.page,
             on_account=progress.account,
+            **what,
         )
     show.reports(reports, as_json=as_json)
     _exit_unless(all(report.is_ok for report in reports))
+
+
+@app.command()
+def backfill(
+    context: typer.Context,
+    start: Annotated[str, typer.Option("--from", metavar="DATE", help="The first day, UTC.")],
+    end: Annotated[str, typer.Option("--to", metavar="DATE", help="The day after the last.")],
+    accounts: Annotated[list[str] | None, typer.Argument(metavar="[ACCOUNT]...")] = None,
+    as_json: Json = False,
+) -> None:
+    """Read a range of messages, conversations and calls again, a day at a time."""
+    span = (_required(start, "--from"), _required(end, "--to"))
+    if span[0] >= span[1]:
+        raise UsageError("--from is not before --to", hint="--from 2026-11-01 --to 2026-12-01")
+    _sync(context, accounts or (), as_json=as_json, span=span)
 
 
 @app.command()
@@ -247,7 +273,13 @@ def demo(
     show.demo(result, as_json=as_json)
 
 
-def _moment(text: str | None) -> datetime | None:
+def _required(text: str, option: str) -> datetime:
+    moment = _moment(text, option)
+    assert moment is not None
+    return moment
+
+
+def _moment(text: str | None, option: str = "--as-of") -> datetime | None:
     """The instant an ISO text names, UTC when it has no zone.
 
     Raises:
@@ -259,7 +291,7 @@ def _moment(text: str | None) -> datetime | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise UsageError(
-            f"--as-of {text!r} is not an ISO time", hint="such as 2026-11-20T18:00:00Z"
+            f"{option} {text!r} is not an ISO time", hint="such as 2026-11-20T18:00:00Z"
         ) from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
 

@@ -75,6 +75,7 @@ class Order:
         resources: names of the room's resources.
         is_full: read everything again, also what is known.
         chunk_rows: rows read before they are loaded.
+        span: a range to read again, half-open, instead of what is new.
         seconds: how long to read; what does not fit is left to the next run. None: no limit.
         is_stopping: asked between pages; True ends the sync in order.
         on_page: called with the resource and its rows after every page.
@@ -84,6 +85,7 @@ class Order:
     resources: frozenset[str]
     is_full: bool = False
     chunk_rows: int = CHUNK_ROWS
+    span: tuple[datetime, datetime] | None = None
     seconds: float | None = None
     is_stopping: Callable[[], bool] = lambda: False
     on_page: Callable[[str, int], None] = lambda resource, rows: None
@@ -163,13 +165,15 @@ class _Sync:
                 loop=self.loop,
                 is_full=self.order.is_full,
                 done=self.done,
+                span=self.order.span,
                 is_stopping=self.order.is_stopping,
                 is_out_of_time=self._is_out_of_time,
                 on_page=self.order.on_page,
                 chunk_rows=self.order.chunk_rows,
             )
             with _explained("reading"):
-                pipeline.extract(self.room.source(pull))
+                read = self.room.backfill if self.order.span else self.room.source
+                pipeline.extract(read(pull))
         _load(pipeline)
         return pull
 
@@ -179,6 +183,8 @@ class _Sync:
             _add(self.report.outcomes.setdefault(name, Outcome()), pull.outcomes[name])
         errors = [outcome.error for outcome in pull.outcomes.values() if outcome.error]
         self.report.error = next((error for error in errors if error.ends_account), None)
+        if self.order.span:
+            return  # a range says nothing of how far the lists are read
         states = [self._state(name, pull) for name in sorted(pull.wanted)]
         self.warehouse.save_sync_states(self.room, states)
 

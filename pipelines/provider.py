@@ -99,7 +99,7 @@ class Provider:
         requests_per_minute: the smallest plan's quota.
         tables: the raw tables; each is a resource unless it only serves another.
         resources: what `resources` may name, in the order they are read.
-        opt_in: resources that cost one request per parent, read only when named.
+        opt_in: resources that cost much, such as a request per parent: read only when named.
     """
 
     name: str
@@ -110,6 +110,7 @@ class Provider:
     tables: tuple[Table, ...]
     resources: tuple[str, ...]
     opt_in: frozenset[str] = field(default_factory=frozenset)
+    ranged: tuple[str, ...] = ()
 
     @property
     def schema(self) -> str:
@@ -136,6 +137,11 @@ class Provider:
     def source(self, pull: Pull) -> DltSource:
         """The dlt source that reads one pull."""
         made: DltSource = getattr(self._module("source"), self.name)(pull)
+        return made
+
+    def backfill(self, pull: Pull) -> DltSource:
+        """The dlt source that reads the range of a pull again."""
+        made: DltSource = self._module("backfill").backfill(pull)
         return made
 
     def simulate(self, world: World, **settings: Any) -> Starlette:

@@ -18,7 +18,7 @@ from collections.abc import (
     Sequence,
 )
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from pipelines.cursors import Fetch, Page, follow
@@ -94,7 +94,8 @@ class Pull:
         now: the start of the sync, UTC.
         loop: where the client lives; it outlasts the loops that dlt makes and ends.
         is_full: read everything again, also what is known.
-        done: parents that this run has read again; one set for all its pulls.
+        done: parents or slices that this run has read again; one set for all its pulls.
+        span: the range to read again, half-open; None reads what is new.
     """
 
     account: str
@@ -106,6 +107,7 @@ class Pull:
     loop: asyncio.AbstractEventLoop
     is_full: bool = False
     done: set[str] = field(default_factory=set)
+    span: tuple[datetime, datetime] | None = None
     is_stopping: Callable[[], bool] = lambda: False
     is_out_of_time: Callable[[], bool] = lambda: False
     on_page: Callable[[str, int], None] = lambda resource, rows: None
@@ -120,6 +122,16 @@ class Pull:
     def rows_kept(self) -> int:
         """Rows waiting to be loaded."""
         return sum(len(rows) for rows in self._kept.values())
+
+    @property
+    def days(self) -> list[tuple[datetime, datetime]]:
+        """The range to read again in slices of a day, newest first."""
+        if self.span is None:
+            return []
+        start, end = self.span
+        starts = [start + timedelta(days=i) for i in range((end - start) // timedelta(days=1) + 1)]
+        slices = [(a, min(a + timedelta(days=1), end)) for a in starts]
+        return [(a, b) for a, b in reversed(slices) if a < b]
 
     def is_paused(self) -> bool:
         """Whether to leave the rest for later: a full chunk, or the end of the run."""

@@ -93,6 +93,7 @@ def sync(
     chosen: Sequence[Target],
     *,
     is_full: bool = False,
+    span: tuple[datetime, datetime] | None = None,
     now: datetime | None = None,
     is_stopping: Callable[[], bool] = lambda: False,
     on_page: Callable[[str, str, int], None] = lambda account, resource, rows: None,
@@ -100,7 +101,7 @@ def sync(
 ) -> list[Report]:
     """Sync accounts one after another; one that fails stops none of the others.
 
-    The caller holds the warehouse's lock.
+    With a `span`, read that range again instead of what is new. The caller holds the warehouse's lock.
     """
     from pipelines.load import Order, sync_account  # imports httpx
 
@@ -108,9 +109,10 @@ def sync(
     reports = []
     for target in chosen:
         order = Order(
-            resources=target.resources,
+            resources=target.resources & set(target.room.ranged) if span else target.resources,
             is_full=is_full,
-            seconds=target.account.minutes_per_run * 60 or None,
+            span=span,
+            seconds=None if span else target.account.minutes_per_run * 60 or None,
             now=now or datetime.now(UTC),
             is_stopping=is_stopping,
             on_page=lambda resource, rows, name=target.name: on_page(name, resource, rows),  # type: ignore[misc]

@@ -306,7 +306,10 @@ def _complete(account: Account, room: Provider) -> Account:
             f"{room.title} has no resource {unknown[0]!r}",
             hint=f"known: {', '.join(room.resources)}",
         )
-    urls = {key: getattr(account, key) or url for key, url in room.base_urls.items()}
+    # Where one host was replaced, the provider's others are not asked behind its back.
+    main = next(iter(room.base_urls))
+    moved = getattr(account, main) if getattr(account, main) != room.base_urls[main] else ""
+    urls = {key: getattr(account, key) or moved or url for key, url in room.base_urls.items()}
     for key, url in urls.items():
         check_base_url(url, room.base_urls[key], allowed=account.allow_base_url, key=key)
     return account.model_copy(

@@ -263,10 +263,23 @@ def test_recipients_that_were_left_in_the_middle_are_read_on_from_there(shop: Sh
     assert max(pages) < sum(pages), "not in one go"
 
 
-def test_a_broadcast_that_is_gone_is_skipped(shop: Shop) -> None:
-    identity, _ = mailed(shop.world)
-    gone = answer_404(f"/{identity}/recipients")
-    well(shop.sync(shop.app(faults=gone), resources=MAILS))
+def test_a_broadcast_that_is_gone_is_skipped_and_asked_for_once_a_day(shop: Shop) -> None:
+    identity, started = mailed(shop.world)
+    asked = []
+    for after in (0 * HOUR, HOUR / 60, 2 * DAY):
+        shop.clock.now = started - HOUR + after
+        app = shop.app(faults=answer_404(f"/broadcasts/{identity}"))
+        well(shop.sync(app, resources=MAILS))
+        asked.append(len(asked_for(app, f"/{identity}/recipients")))
+    assert asked == [1, 0, 1]
+
+
+def test_recipients_that_are_closed_end_alone_and_are_read_as_soon_as_they_open(shop: Shop) -> None:
+    app = shop.app(closed={"broadcast_recipients"}, closed_status=404)
+    report = shop.sync(app, resources=MAILS)
+    assert isinstance(report.outcomes["broadcast_recipients"].error, Unavailable)
+    assert report.outcomes["broadcasts"].is_complete
+    well(shop.sync(resources=MAILS))
     assert shop.rows("broadcast_recipients")
 
 
@@ -279,7 +292,7 @@ def deliveries(shop: Shop) -> dict[str, dict[str, Any]]:
 
 def test_a_delivery_that_succeeds_or_fails_later_is_read_again(shop: Shop) -> None:
     ends: dict[str, str] = {}
-    for outage in shop.world.outages:
+    for outage in shop.world.outages[:3]:
         shop.clock.now = outage.starts_at + timedelta(seconds=25)
         well(shop.sync(resources=only("webhook_deliveries")))
         pending = [key for key, row in deliveries(shop).items() if row["status"] == "pending"]
@@ -342,7 +355,7 @@ def test_a_fan_out_that_is_stopped_goes_on_where_it_was(shop: Shop) -> None:
         report = shop.sync(
             app,
             resources=only("contact_notes"),
-            is_stopping=stop_after(5),
+            is_stopping=stop_after(12),
         )
         seen += map(contact_of, asked_for(app, "/notes"))
         if report.outcomes["contact_notes"].is_complete:
@@ -393,10 +406,19 @@ def test_notes_are_read_a_round_a_day(shop: Shop) -> None:
 
 def test_a_contact_that_is_gone_is_skipped(shop: Shop) -> None:
     gone = contact_id(next(c.id for c in shop.world.contacts))
-    app = shop.app(faults=answer_404(f"/{gone}/notes"))
+    app = shop.app(faults=answer_404(f"/{gone}"))
     report = well(shop.sync(app, resources=only("contacts", "contact_notes")))
     assert report.outcomes["contact_notes"].note is None
     assert len(asked_for(app, "/notes")) == len(shop.rows("contacts"))
+
+
+def test_the_only_contact_may_be_gone_too(shop: Shop) -> None:
+    world, contact = shop.world, shop.world.contacts[0]
+    threads = tuple(t for t in world.threads if t.contact_id == contact.id)
+    shop.world = replace(world, contacts=(contact,), threads=threads, messages=(), calls=())
+    app = shop.app(faults=answer_404(f"/{contact_id(contact.id)}"))
+    well(shop.sync(app, resources=only("contacts", "contact_notes")))
+    assert len(asked_for(app, "/notes")) == 1
 
 
 @pytest.mark.parametrize("status", [403, 404])

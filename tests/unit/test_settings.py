@@ -123,6 +123,7 @@ def test_without_a_file_the_providers_variables_make_an_account_each(
     monkeypatch.setenv("WASPY_API_KEY", "w")
     kapso, waspy = load(None, find()).accounts
     assert (kapso.name, kapso.key, kapso.base_url) == ("default", "k", "http://127.0.0.1:9")
+    assert kapso.legacy_base_url == "http://127.0.0.1:9"
     assert len(kapso.webhook_secrets) == 1
     assert waspy.base_url == "https://api.waspytech.com"
 

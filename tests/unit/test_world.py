@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -11,7 +12,15 @@ import phonenumbers
 import pytest
 
 import pipelines.world
-from pipelines.world import WINDOW, WINDOW_CLOSED, Message, World, make_world
+from pipelines.world import (
+    WINDOW,
+    WINDOW_CLOSED,
+    Message,
+    World,
+    assignments_of,
+    call_permissions_of,
+    make_world,
+)
 
 END = datetime(2026, 11, 20, 15, tzinfo=UTC)
 OPENS_NOTHING = ("reaction", "edit", "revoke", "system", "request_welcome")
@@ -242,3 +251,38 @@ def test_threads_change_status_over_time(year: World) -> None:
     assert thread.change_at(END) is not None
     seen = {change.status for t in year.threads for change in t.changes}
     assert seen == {"open", "pending", "resolved", "closed"}
+
+
+def test_a_thread_is_in_one_agents_hands_at_a_time(year: World) -> None:
+    handed = [list(assignments_of(thread)) for thread in year.threads]
+    assert sum(map(len, handed)) > 1_000
+    for spells in handed:
+        for one, next_ in pairwise(spells):
+            assert one.ended_at is not None
+            assert one.ended_at <= next_.assigned_at
+            assert one.assigned_at <= one.ended_at
+
+
+def test_a_yes_to_a_call_holds_for_a_week(year: World) -> None:
+    answers = list(call_permissions_of(year))
+    assert answers
+    for answer in answers:
+        message = year.message_by_id[answer.message_id]
+        assert answer.expires_at - message.occurred_at == timedelta(days=7)
+
+
+def test_notes_follow_their_contact_and_may_be_corrected(year: World) -> None:
+    assert 0.05 < len({n.contact_id for n in year.notes}) / len(year.contacts) < 0.3
+    note = next(n for n in year.notes if n.edited_at)
+    assert note.edited_at
+    assert note.text_at(note.written_at) == note.text
+    assert note.text_at(note.edited_at) == note.edited_text
+    assert note not in year.without(contacts=[note.contact_id]).notes
+    part = year.only(channels=["ventas"])
+    assert {n.contact_id for n in part.notes} <= {c.id for c in part.contacts}
+
+
+def test_somebody_writes_while_the_shops_computer_is_down(year: World) -> None:
+    assert len(year.outages) > 10
+    for outage in year.outages:
+        assert any(outage.covers(m.inserted_at) for m in year.messages if m.direction == "inbound")

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from pipelines.cursors import Page, follow
@@ -94,19 +95,24 @@ class BroadcastReader:
         outcome = self._pull.outcomes[BROADCAST_RECIPIENTS.name]
         broadcasts = await self._broadcasts()
         place = self._pull.positions.setdefault(BROADCAST_RECIPIENTS.name, {})
-        tally = Tally()
-        for broadcast in broadcasts:
-            if not self._is_due(place, broadcast):
-                continue
+        tally = Tally(partial(self._api.exists, BROADCASTS.name))
+        due = [broadcast for broadcast in broadcasts if self._is_due(place, broadcast)]
+        for broadcast in due:
             # One broadcast or page is read in any case: every pull gets on.
-            is_enough = self._pull.is_stopping() or (tally.has_answer and self._pull.is_paused())
+            is_enough = self._pull.is_stopping() or (tally.is_open and self._pull.is_paused())
             if is_enough or not await self._read(place, broadcast, tally):
                 outcome.is_complete, self._pull.has_more = False, True
                 return
-        tally.check()
+        await tally.check()
+        for broadcast in due:  # also those that are gone: they are asked for again tomorrow
+            self._see(place, broadcast)
         outcome.note = tally.note
         outcome.is_complete = tally.note is None and self._are_all_known
         self._settle(place, broadcasts)
+
+    def _see(self, place: dict[str, Any], broadcast: Broadcast) -> None:
+        seen = place.setdefault("seen", {})
+        seen[broadcast.id] = [broadcast.counts, self._pull.now.isoformat()]
 
     @property
     def _are_all_known(self) -> bool:
@@ -138,12 +144,11 @@ class BroadcastReader:
             is_done = await self._pages(place, broadcast.id)
         except Unavailable as error:
             place.pop("at", None)
-            tally.add(error)
+            await tally.add(broadcast.id, error)
             return True
-        tally.add(None)
+        await tally.add(broadcast.id, None)
         if is_done:
-            seen = [broadcast.counts, self._pull.now.isoformat()]
-            place.setdefault("seen", {})[broadcast.id] = seen
+            self._see(place, broadcast)
         return is_done
 
     async def _pages(self, place: dict[str, Any], broadcast: str) -> bool:

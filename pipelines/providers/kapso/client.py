@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pipelines.cursors import Page
+from pipelines.errors import Unavailable
 from pipelines.provider import Row
 from pipelines.settings import Account
 from pipelines.transport import Transport
@@ -124,6 +125,14 @@ class Kapso:
         path = f"{LEGACY}/whatsapp_contacts/{_part(contact)}/call_permissions"
         return await self._paged(path, cursor, at=self._legacy)
 
+    async def exists(self, kind: str, identity: str) -> bool:
+        """Whether Kapso still has one of its `conversations`, `contacts` or `broadcasts`."""
+        try:
+            await self.transport.get(f"{PLATFORM}/whatsapp/{kind}/{_part(identity)}")
+        except Unavailable as error:
+            return error.status != 404
+        return True
+
     async def _listed(
         self, path: str, cursor: str | None, params: Params | None = None
     ) -> Page[Row]:
@@ -175,7 +184,9 @@ def _after(paging: Mapping[str, Any]) -> str | None:
 
 
 def _next_page(meta: Any, rows: int) -> str | None:
-    page = _number(meta.get("page")) if isinstance(meta, dict) else None
+    if not isinstance(meta, dict):
+        return None
+    page = _number(meta.get("page")) or _number(meta.get("current_page"))
     if page is None:
         return None
     # The size the server used, not the one asked for: it may know only `per_page`, or clamp it.

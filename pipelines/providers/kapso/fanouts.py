@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from pipelines.cursors import Fetch
 from pipelines.errors import Unavailable
@@ -27,9 +27,8 @@ from pipelines.providers.kapso.tables import (
 from pipelines.pull import Pull
 from pipelines.times import parse_time, sortable
 
-P = TypeVar("P")
 Touch = tuple[str, str]
-"""When a conversation was last active (sortable), and its id."""
+"""When a parent was last active (sortable, empty where it does not matter), and its id."""
 
 DAY = timedelta(days=1)
 
@@ -43,57 +42,66 @@ PARENTS_PER_PULL = 500
 """After so many the pull is loaded: on the free plan they take five minutes."""
 
 CLOSED_AFTER = 20
-"""So many closed parents and no open one: it is the list that is closed, not the parent."""
+"""After so many closed parents and no open one, ask whether it is the list that is closed."""
+
+PROBES = 3
 
 
 class Tally:
-    """Tells parents that are gone from a list that is closed."""
+    """Tells parents that are gone from a list that is closed: both answer 404.
 
-    def __init__(self) -> None:
-        self._closed: list[Unavailable] = []
-        self.has_answer = False
+    Args:
+        exists: asks whether a parent is still there.
+    """
 
-    def add(self, error: Unavailable | None) -> None:
+    def __init__(self, exists: Callable[[str], Awaitable[bool]]) -> None:
+        self._exists = exists
+        self._closed: list[tuple[str, Unavailable]] = []
+        self.is_open = False
+
+    async def add(self, parent: str, error: Unavailable | None) -> None:
         """Count one parent.
 
         Raises:
-            Unavailable: so far every parent was closed, and they are many.
+            Unavailable: it is the list that is closed.
         """
         if error is None:
-            self.has_answer = True
+            self.is_open = True
             return
-        self._closed.append(error)
-        if len(self._closed) >= CLOSED_AFTER:
-            self.check()
+        self._closed.append((parent, error))
+        if len(self._closed) == CLOSED_AFTER:
+            await self.check()
 
-    def check(self) -> None:
-        """Raise when parents were asked and none of them answered.
+    async def check(self) -> None:
+        """Where no parent answered, ask for a few of them themselves.
 
         Raises:
-            Unavailable: the first refusal.
+            Unavailable: one of them is there, so the list is closed.
         """
-        if self._closed and not self.has_answer:
-            raise self._closed[0]
+        for parent, error in [] if self.is_open else self._closed[:PROBES]:
+            if error.status != 404 or await self._exists(parent):
+                raise error
+        self.is_open = True
 
     @property
     def note(self) -> str | None:
-        """The first refusal of a parent that is there; 404 means that it is gone."""
-        return next((str(error) for error in self._closed if error.status != 404), None)
+        """The first refusal of a parent that is there."""
+        return next((str(error) for _, error in self._closed if error.status != 404), None)
 
 
 async def read_parents(
     pull: Pull,
-    parents: Sequence[P],
-    read: Callable[[P], Awaitable[None]],
-    passed: Callable[[P], None],
+    parents: Sequence[Touch],
+    read: Callable[[str], Awaitable[None]],
+    passed: Callable[[Touch], None],
     tally: Tally,
 ) -> bool:
     """Read a list per parent, in the order given; return whether none is left.
 
     Args:
         pull: it may stop after any lot, but never before the first, so every pull gets on.
-        parents: in the order in which `passed` understands them.
-        read: reads one parent's list.
+        parents: ascending; the id is last.
+        read: reads the list of the parent with that id.
         passed: told the last parent of each lot that was read.
         tally: counts the parents that are closed.
 
@@ -108,15 +116,18 @@ async def read_parents(
             pull.has_more = True
             return False
         lot = parents[start : start + size]
+        ids = [identity for _, identity in lot]
         with urgent(Urgency.FANOUT):
-            failures = await asyncio.gather(*map(read, lot), return_exceptions=True)
-        for failure in failures:
+            results = await asyncio.gather(*map(read, ids), return_exceptions=True)
+        for identity, failure in zip(ids, results, strict=True):
             if isinstance(failure, BaseException) and not isinstance(failure, Unavailable):
                 raise failure
-            tally.add(failure)
-        if tally.has_answer:
+            await tally.add(identity, failure)
+        if tally.is_open:
             passed(lot[-1])
-    tally.check()
+    await tally.check()
+    if parents:
+        passed(parents[-1])
     return True
 
 
@@ -149,14 +160,12 @@ class FanOuts:
             if not await self._has_parents(CONTACTS, table):
                 return
             ids = sorted(str(row[0]) for row in self._pull.current(CONTACTS, ("id",)))
-            tally = Tally()
+            tally = Tally(partial(self._api.exists, CONTACTS.name))
             is_done = await read_parents(
                 self._pull,
-                [identity for identity in ids if identity > place.get("after", "")],
-                lambda identity: self._read(
-                    table, partial(fetch, identity), names_parent, identity
-                ),
-                lambda identity: place.update(after=identity),
+                [("", identity) for identity in ids if identity > place.get("after", "")],
+                lambda contact: self._read(table, partial(fetch, contact), names_parent, contact),
+                lambda parent: place.update(after=parent[1]),
                 tally,
             )
             place["note"] = tally.note or place.get("note")
@@ -183,20 +192,22 @@ class FanOuts:
         place = self._pull.positions.setdefault(ASSIGNMENTS.name, {})
         self._step_back(place)
         since, last = place.get("after") or ("", "")
-        tally = Tally()
+        tally = Tally(partial(self._api.exists, CONVERSATIONS.name))
         outcome = self._pull.outcomes[ASSIGNMENTS.name]
         outcome.is_complete = False
         is_done = await read_parents(
             self._pull,
             [touch for touch in self._touches() if touch > (since, last)],
-            lambda touch: self._read(
-                ASSIGNMENTS, partial(self._api.assignments, touch[1]), "@conversation_id", touch[1]
-            ),
+            self._assignments_of,
             lambda touch: place.update(after=list(touch)),
             tally,
         )
         outcome.note = tally.note
         outcome.is_complete = is_done and tally.note is None
+
+    async def _assignments_of(self, conversation: str) -> None:
+        fetch = partial(self._api.assignments, conversation)
+        await self._read(ASSIGNMENTS, fetch, "@conversation_id", conversation)
 
     def _step_back(self, place: dict[str, Any]) -> None:
         """Once a day, look again at what was active lately."""
