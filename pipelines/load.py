@@ -131,6 +131,8 @@ class _Sync:
         _load(pipeline)  # what a killed run had read; then this run reads on
         positions = self._positions()
         wanted = self.order.resources
+        if self.order.span:
+            wanted &= set(self.room.ranged)
         while wanted:
             pull = self._pull(pipeline, positions, wanted)
             self._record(pull)

@@ -101,7 +101,8 @@ def sync(
 ) -> list[Report]:
     """Sync accounts one after another; one that fails stops none of the others.
 
-    With a `span`, read that range again instead of what is new. The caller holds the warehouse's lock.
+    With a `span`, read that range again instead of what is new. The caller holds the
+    warehouse's lock.
     """
     from pipelines.load import Order, sync_account  # imports httpx
 
@@ -109,7 +110,7 @@ def sync(
     reports = []
     for target in chosen:
         order = Order(
-            resources=target.resources & set(target.room.ranged) if span else target.resources,
+            resources=target.resources,
             is_full=is_full,
             span=span,
             seconds=None if span else target.account.minutes_per_run * 60 or None,

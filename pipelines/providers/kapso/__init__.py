@@ -15,4 +15,5 @@ PROVIDER = Provider(
     tables=TABLES,
     resources=tuple(table.name for table in TABLES),
     opt_in=OPT_IN,
+    ranged=("conversations", "messages", "calls"),
 )

@@ -58,6 +58,31 @@ class Kapso:
         """Messages of the project, newest row first. Has no time filter; tells `origin`."""
         return await self._listed(f"{PLATFORM}/whatsapp/messages", cursor)
 
+    async def message(self, identity: str) -> Page[Row]:
+        """One message as the project's list tells it, as a page of one row."""
+        path = f"{PLATFORM}/whatsapp/messages/{_part(identity)}"
+        answer = await self.transport.get(path, is_whole=_is_single)
+        return Page([answer.body["data"]], None, answer.fetched_at)
+
+    async def messages_between(
+        self, number: str, since: str, until: str, cursor: str | None
+    ) -> Page[Row]:
+        """Messages of one number that were stored from `since` to `until`. May tell no `origin`."""
+        params = {"since": since, "until": until, "fields": "kapso(default)"}
+        return await self._listed(f"{self._proxy}/{_part(number)}/messages", cursor, params)
+
+    async def conversations_between(self, since: str, until: str, cursor: str | None) -> Page[Row]:
+        """Conversations of the project that were last active from `since` to `until`."""
+        params = {"last_active_after": since, "last_active_before": until}
+        return await self._listed(f"{PLATFORM}/whatsapp/conversations", cursor, params)
+
+    async def calls_between(
+        self, number: str, since: str, until: str, cursor: str | None
+    ) -> Page[Row]:
+        """Calls of one number that started from `since` to `until`."""
+        params = {"since": since, "until": until, "fields": "kapso(default)"}
+        return await self._listed(f"{self._proxy}/{_part(number)}/calls", cursor, params)
+
     async def contacts(self, cursor: str | None) -> Page[Row]:
         """Contacts of the project, newest created first."""
         return await self._listed(f"{PLATFORM}/whatsapp/contacts", cursor)
@@ -164,6 +189,10 @@ def _part(identity: str) -> str:
 def is_list(body: Any) -> bool:
     """Whether an answer is a list: an error or an empty object with a 200 is not an empty page."""
     return isinstance(body, dict) and isinstance(body.get("data"), list)
+
+
+def _is_single(body: Any) -> bool:
+    return isinstance(body, dict) and isinstance(body.get("data"), dict)
 
 
 def page_of(body: Mapping[str, Any], fetched_at: datetime) -> Page[Row]:

@@ -52,9 +52,13 @@ class NumberReader:
     async def phone_numbers(self) -> None:
         await self._pull.all_pages(PHONE_NUMBERS, self._api.phone_numbers)
 
+    async def ids(self) -> list[str]:
+        """Meta's id of every number."""
+        return [number.id for number in await self._numbers]
+
     async def calls(self) -> None:
         """Calls of every number, from the newest start known, less the lookback."""
-        numbers = [number.id for number in await self._numbers]
+        numbers = await self.ids()
         try:
             await self._pull.each(CALLS, numbers, self._calls_of)
         except Unavailable as closed:

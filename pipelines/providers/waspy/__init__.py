@@ -11,4 +11,5 @@ PROVIDER = Provider(
     requests_per_minute=120,  # no limit is documented: two a second is polite
     tables=TABLES,
     resources=tuple(table.name for table in RESOURCES),
+    ranged=("conversations", "messages"),
 )

@@ -1,0 +1,114 @@
+"""A range of Kapso's lists, read again a day at a time.
+
+Messages: the per-number list can be asked for a range, but its rows may tell no `origin`, and spell
+some fields otherwise than the project's list. So it serves as an index: what it names and the
+warehouse lacks, or has in another status, is fetched one by one in the project's words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+import dlt
+
+from pipelines.cursors import Page, follow
+from pipelines.errors import Unavailable
+from pipelines.gate import Urgency, urgent
+from pipelines.provider import Row, Table
+from pipelines.providers.kapso.client import Kapso
+from pipelines.providers.kapso.per_number import NumberReader
+from pipelines.providers.kapso.tables import CALLS, CONVERSATIONS, MESSAGES
+from pipelines.pull import Pull, resource
+
+if TYPE_CHECKING:
+    from dlt.sources import DltResource
+
+
+@dlt.source(name="kapso", section="kapso", max_table_nesting=0)
+def backfill(pull: Pull) -> Iterator[DltResource]:
+    """The resources that have a range, over the pull's span."""
+    reader = _RangeReader(pull)
+    yield resource(pull, CONVERSATIONS, reader.conversations)
+    yield resource(pull, MESSAGES, reader.messages)
+    yield resource(pull, CALLS, reader.calls)
+
+
+class _RangeReader:
+    def __init__(self, pull: Pull) -> None:
+        self._pull = pull
+        self._api: Kapso = pull.client
+        self._numbers = NumberReader(pull)
+
+    async def conversations(self) -> None:
+        await self._each_day(CONVERSATIONS, self._conversations)
+
+    async def messages(self) -> None:
+        await self._each_day(MESSAGES, self._messages)
+
+    async def calls(self) -> None:
+        await self._each_day(CALLS, self._calls)
+
+    async def _each_day(self, table: Table, read: Callable[[str, str], Awaitable[None]]) -> None:
+        """Read the days that this run has not read, newest first, until the pull is full."""
+        outcome = self._pull.outcomes[table.name]
+        for start, end in self._pull.days:
+            day = f"{table.name} {start.isoformat()}"
+            if day in self._pull.done:
+                continue
+            with urgent(Urgency.HISTORY):
+                await read(_text(start), _text(end))
+            self._pull.done.add(day)
+            if self._pull.is_paused():
+                break
+        left = sum(
+            f"{table.name} {a.isoformat()}" not in self._pull.done for a, _ in self._pull.days
+        )
+        self._pull.has_more |= left > 0
+        outcome.is_complete = left == 0
+
+    async def _conversations(self, since: str, until: str) -> None:
+        fetch = partial(self._api.conversations_between, since, until)
+        await self._pull.all_pages(CONVERSATIONS, fetch)
+
+    async def _calls(self, since: str, until: str) -> None:
+        for number in await self._numbers.ids():
+            fetch = partial(self._api.calls_between, number, since, until)
+            await self._pull.all_pages(CALLS, fetch, adds={"phone_number_id": number})
+
+    async def _messages(self, since: str, until: str) -> None:
+        for number in await self._numbers.ids():
+            fetch = partial(self._api.messages_between, number, since, until)
+            async for page in follow(fetch):
+                await asyncio.gather(*map(self._message, self._news(page.rows)))
+
+    def _news(self, rows: Sequence[Row]) -> list[Row]:
+        """The rows that the warehouse lacks, or has in another status."""
+        told = [row for row in rows if isinstance(row, dict) and row.get("id")]
+        ids = [str(row["id"]) for row in told]
+        stored = self._pull.current(MESSAGES, ("id", "kapso_status"), of=("id", ids))
+        known = {row[0]: row[1] for row in stored}
+        return [r for r in told if known.get(str(r["id"]), "unknown") != _status(r)]
+
+    async def _message(self, row: Row) -> None:
+        """Take one message in the project's words; as the number's list tells it when it is gone
+        from there."""
+        try:
+            page = await self._api.message(str(row["id"]))
+        except Unavailable as error:
+            if error.status != 404:
+                raise
+            page = Page([row])
+        self._pull.take(MESSAGES, page)
+
+
+def _status(row: Row) -> str | None:
+    block = row.get("kapso")
+    return block.get("status") if isinstance(block, dict) else None
+
+
+def _text(time: datetime) -> str:
+    return time.isoformat().replace("+00:00", "Z")
