@@ -171,6 +171,14 @@ class Pull:
         """The records of a table as Arrow tables."""
         yield from arrow(table, self.account, self._kept[table.name])
 
+    def drain_rejected(self, table: Table) -> Iterator[pa.Table]:
+        """What could not be landed in a table, as Arrow tables of `rejected`."""
+        place = REJECTED.columns.index("resource")
+        # A copy: other resources may still be read, in another thread.
+        kept = list(self._kept[REJECTED.name].values())
+        mine = {record.id: record for record in kept if record.values[place] == table.name}
+        yield from arrow(REJECTED, self.account, mine)
+
     async def newest_first(
         self,
         table: Table,
@@ -274,6 +282,8 @@ def resource(
         for other in also:
             for part in pull.drain(other):
                 yield dlt.mark.with_table_name(part, other.name)
+        for part in pull.drain_rejected(table):
+            yield dlt.mark.with_table_name(part, REJECTED.name)
 
     made: DltResource = cast("Any", dlt.resource)(  # its overloads know no plain dict
         pages,

@@ -6,6 +6,7 @@ HTTP answer                                  what the caller sees
 403, 404                                     Unavailable
 400, 422 with a cursor / without             BadCursor / BadRequest
 429, 5xx, cut off, slow, not JSON            tried again, then Unreachable or BadPayload
+a page with rows that are not JSON           tried again, then Answer; those rows are Unreadable
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
-import orjson
 
 from pipelines.errors import (
     BadCursor,
@@ -33,6 +33,7 @@ from pipelines.errors import (
     Unavailable,
     Unreachable,
 )
+from pipelines.salvage import decode, salvage
 
 log = logging.getLogger(__name__)
 # Its INFO lines print whole URLs, and a query may hold a customer's number.
@@ -67,6 +68,16 @@ class _TryAgain(Exception):
     def __init__(self, error: ProviderError, *, wait: float | None = None, tries: int = TRIES):
         super().__init__(str(error))
         self.error, self.wait, self.tries = error, wait, tries
+
+
+@dataclass(frozen=True)
+class _Ask:
+    """One question: see `Transport.get`."""
+
+    path: str
+    params: Mapping[str, str]
+    is_whole: Callable[[Any], bool]
+    has_rows: bool
 
 
 class Quota:
@@ -147,6 +158,7 @@ class Transport:
         params: Mapping[str, str | int | None] | None = None,
         *,
         is_whole: Callable[[Any], bool] = lambda body: True,
+        has_rows: bool = True,
     ) -> Answer:
         """The decoded answer of `GET base_url + path`.
 
@@ -155,15 +167,22 @@ class Transport:
             params: None values are left out.
             is_whole: whether the answer has the shape that was asked for; one that has not is
                 asked for again, then refused: an error sent as 200 must not pass for an end.
+            has_rows: whether a bad part may be set aside as a row of a list. Of an answer about
+                one thing, the parts are no rows.
 
         Raises:
             Unauthorized, Unavailable, BadCursor, BadRequest, BadPayload, Unreachable.
         """
-        asked = {key: str(value) for key, value in (params or {}).items() if value is not None}
+        ask = _Ask(
+            path,
+            {key: str(value) for key, value in (params or {}).items() if value is not None},
+            is_whole,
+            has_rows,
+        )
         async with self._slots:
             for attempt in range(1, TRIES + 1):
                 try:
-                    return await self._once(path, asked, is_whole)
+                    return await self._once(ask, attempt)
                 except _TryAgain as again:
                     if attempt >= again.tries:
                         raise self._final(again.error) from None
@@ -183,16 +202,14 @@ class Transport:
         pause = min(self._retry_seconds * 2 ** (attempt - 1), 30.0)
         await self._sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
 
-    async def _once(
-        self, path: str, params: Mapping[str, str], is_whole: Callable[[Any], bool]
-    ) -> Answer:
+    async def _once(self, ask: _Ask, attempt: int) -> Answer:
         await self._quota.wait()
         if self._ended is not None:
             raise self._ended
         self.requests += 1
-        response, body = await self._fetch(path, params)
-        self._check(response, body, path, params)
-        return Answer(self._decode(body, path, is_whole), datetime.now(UTC))
+        response, body = await self._fetch(ask.path, ask.params)
+        self._check(response, body, ask.path, ask.params)
+        return Answer(self._decode(body, ask, attempt), datetime.now(UTC))
 
     async def _fetch(self, path: str, params: Mapping[str, str]) -> tuple[httpx.Response, bytes]:
         try:
@@ -257,18 +274,20 @@ class Transport:
             hint="a redirect or a changed API: check base_url, then report it",
         )
 
-    def _decode(self, body: bytes, path: str, is_whole: Callable[[Any], bool]) -> Any:
+    def _decode(self, body: bytes, ask: _Ask, attempt: int) -> Any:
+        # What is not JSON may be whole the next time; only then are its good rows taken alone.
+        is_last = attempt >= BODY_TRIES and ask.has_rows
         try:
-            decoded = orjson.loads(body)
-        except orjson.JSONDecodeError:
+            decoded = salvage(body) if is_last else decode(body, has_rows=ask.has_rows)
+        except ValueError:
             problem = "something that is not JSON"
         else:
-            if is_whole(decoded):
+            if ask.is_whole(decoded):
                 return decoded
             problem = "JSON of another shape than its API promises"
         raise _TryAgain(
             BadPayload(
-                f"{self._title} answered GET {_public(path)} with {problem}",
+                f"{self._title} answered GET {_public(ask.path)} with {problem}",
                 hint="often a proxy's error page; the next run goes on from here",
             ),
             tries=BODY_TRIES,
