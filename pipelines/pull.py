@@ -22,7 +22,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from pipelines.cursors import Fetch, Page, follow
-from pipelines.errors import ProviderError, Unavailable
+from pipelines.errors import ProviderError, Stopped, Unavailable
+from pipelines.failpoint import failpoint
 from pipelines.landing import REJECTED_LANDER, Lander, Record, arrow, land
 from pipelines.provider import REJECTED, Row, Table
 from pipelines.walks import Position, Refresh, ValueOf, Walk
@@ -66,6 +67,7 @@ class Outcome:
         is_complete: everything the provider lists is in the warehouse.
         note: what was left out without ending it.
         error: what ended it; None when nothing did.
+        is_stopped: the run was asked to end before everything was read.
     """
 
     read: int = 0
@@ -74,6 +76,7 @@ class Outcome:
     is_complete: bool = False
     note: str | None = None
     error: ProviderError | None = None
+    is_stopped: bool = False
 
 
 @dataclass
@@ -116,12 +119,18 @@ class Pull:
         """Rows waiting to be loaded."""
         return sum(len(rows) for rows in self._kept.values())
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a resource was left because the run was asked to end."""
+        return any(outcome.is_stopped for outcome in self.outcomes.values())
+
     def is_paused(self) -> bool:
         """Whether to leave the rest for later: a full chunk, or the run is stopping."""
         return self.rows_kept >= self.chunk_rows or self.is_stopping()
 
     def take(self, table: Table, page: Page[Row]) -> int:
         """Keep the rows of a page that are new or changed; return how many they were."""
+        failpoint("pull.page")
         lander = self._landers.setdefault(table.name, Lander(table))
         records, bad = land(lander, page.rows, page.fetched_at)
         fresh = self._keep(table, records)
@@ -132,6 +141,7 @@ class Pull:
             outcome.rejected += len(bad)
             self._keep(REJECTED, land(REJECTED_LANDER, bad, page.fetched_at)[0])
         self.on_page(table.name, len(page.rows))
+        failpoint("pull.taken")
         return fresh
 
     def _keep(self, table: Table, records: Sequence[Record]) -> int:
@@ -201,6 +211,7 @@ class Pull:
         )
         try:
             await walk.run()
+            failpoint("pull.position")
         finally:
             self.positions[table.name] = walk.position.to_json()
             self.outcomes[table.name].is_complete = walk.position.is_complete
@@ -251,12 +262,15 @@ class Pull:
             await self._finished[resource].wait()
 
     async def read(self, table: Table, reader: Callable[[], Awaitable[None]]) -> None:
-        """Run a resource's reader; a provider's error ends this resource and no other."""
+        """Run a resource's reader; a provider's error ends this resource and no other, and so does
+        a stop: what was read until then is kept."""
         outcome = self.outcomes[table.name]
         try:
             await reader()
         except ProviderError as error:
             outcome.error, outcome.is_complete = error, False
+        except Stopped:
+            outcome.is_stopped, outcome.is_complete = True, False
         finally:
             self._finished[table.name].set()
 
@@ -277,6 +291,7 @@ def resource(
     async def pages() -> AsyncIterator[Any]:
         reading = asyncio.run_coroutine_threadsafe(pull.read(table, reader), pull.loop)
         await asyncio.wrap_future(reading)
+        failpoint("pull.read")
         for part in pull.drain(table):
             yield part
         for other in also:
@@ -284,6 +299,7 @@ def resource(
                 yield dlt.mark.with_table_name(part, other.name)
         for part in pull.drain_rejected(table):
             yield dlt.mark.with_table_name(part, REJECTED.name)
+        failpoint("pull.yielded")
 
     made: DltResource = cast("Any", dlt.resource)(  # its overloads know no plain dict
         pages,

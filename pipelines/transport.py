@@ -16,7 +16,7 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -29,10 +29,12 @@ from pipelines.errors import (
     BadPayload,
     BadRequest,
     ProviderError,
+    Stopped,
     Unauthorized,
     Unavailable,
     Unreachable,
 )
+from pipelines.failpoint import failpoint
 from pipelines.salvage import decode, salvage
 
 log = logging.getLogger(__name__)
@@ -45,6 +47,8 @@ TOTAL_SECONDS = 60.0
 MAX_WAIT_SECONDS = 120.0
 MAX_BODY_BYTES = 64 * 1024 * 1024
 WINDOW_SECONDS = 60.0
+GRACE_SECONDS = 2.0
+"""How long a request that is on its way may take when the run is asked to end."""
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -143,6 +147,7 @@ class Transport:
         self._quota = Quota(requests_per_minute, clock=clock, sleep=sleep)
         self._sleep, self._retry_seconds = sleep, retry_seconds
         self._ended: ProviderError | None = None
+        self._stopping = asyncio.Event()
         self.concurrency = concurrency
         self.requests = 0
 
@@ -151,6 +156,11 @@ class Transport:
 
     async def __aexit__(self, *_: object) -> None:
         await self._client.aclose()
+
+    def stop(self) -> None:
+        """End in order: no request starts, waits end, and what is on its way has a short grace.
+        Called in the client's loop."""
+        self._stopping.set()
 
     async def get(
         self,
@@ -172,6 +182,7 @@ class Transport:
 
         Raises:
             Unauthorized, Unavailable, BadCursor, BadRequest, BadPayload, Unreachable.
+            Stopped: the run is asked to end.
         """
         ask = _Ask(
             path,
@@ -179,6 +190,9 @@ class Transport:
             is_whole,
             has_rows,
         )
+        return await self._unless_stopped(self._tries(ask))
+
+    async def _tries(self, ask: _Ask) -> Answer:
         async with self._slots:
             for attempt in range(1, TRIES + 1):
                 try:
@@ -188,6 +202,20 @@ class Transport:
                         raise self._final(again.error) from None
                     await self._pause(again.wait, attempt)
         raise AssertionError  # the last attempt returns or raises
+
+    async def _unless_stopped(self, work: Coroutine[None, None, Answer]) -> Answer:
+        asking = asyncio.ensure_future(work)
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({asking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not asking.done():
+                await asyncio.wait({asking}, timeout=GRACE_SECONDS)
+            if not asking.done():
+                raise Stopped
+            return asking.result()
+        finally:
+            stopping.cancel()
+            asking.cancel()
 
     def _final(self, error: ProviderError) -> ProviderError:
         if error.ends_account:
@@ -206,8 +234,12 @@ class Transport:
         await self._quota.wait()
         if self._ended is not None:
             raise self._ended
+        if self._stopping.is_set():
+            raise Stopped
         self.requests += 1
+        failpoint("transport.ask")
         response, body = await self._fetch(ask.path, ask.params)
+        failpoint("transport.answered")
         self._check(response, body, ask.path, ask.params)
         return Answer(self._decode(body, ask, attempt), datetime.now(UTC))
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import dlt
 
 from pipelines.cursors import Page
+from pipelines.errors import Stopped
 from pipelines.provider import Row
 from pipelines.providers.kapso.client import Kapso
 from pipelines.providers.kapso.tables import (
@@ -140,6 +141,7 @@ class _Reader:
 
         Raises:
             ProviderError: the list is not to be had, and none is stored.
+            Stopped: the run is asked to end.
         """
         if PHONE_NUMBERS.name in self._pull.wanted:
             await self._pull.finished(PHONE_NUMBERS.name)
@@ -147,7 +149,9 @@ class _Reader:
             await self._pull.read(PHONE_NUMBERS, self.phone_numbers)
         columns = ("id", "phone_number_id", "business_account_id")
         rows = self._pull.current(PHONE_NUMBERS, columns)
-        failure = self._pull.outcomes[PHONE_NUMBERS.name].error
-        if failure is not None and not rows:
-            raise failure
+        outcome = self._pull.outcomes[PHONE_NUMBERS.name]
+        if outcome.is_stopped:
+            raise Stopped
+        if outcome.error is not None and not rows:
+            raise outcome.error
         return [(number or str(identity), waba) for identity, number, waba in rows]
