@@ -19,6 +19,7 @@ import duckdb
 from pipelines.business_time import BusinessHours, clock
 from pipelines.dbt_runner import Dbt, count, names
 from pipelines.errors import BuildFailed
+from pipelines.failpoint import failpoint
 from pipelines.phones import phone_key
 from pipelines.providers import find
 from pipelines.warehouse import ensure_raw_tables
@@ -106,17 +107,23 @@ def build(
     """
     started = time.monotonic()
     as_of = (as_of or datetime.now(UTC)).astimezone(UTC)
+    failpoint("build.begin")
     with _prepared(database) as connection:
         ensure_raw_tables(connection, find())
         connection.execute(PREPARED)
         _insert(connection, "intermediate.build_settings", [(as_of, timezone)])
+    failpoint("build.prepared")
     dbt = Dbt(Path(database), data_dir, threads=threads)
     dbt.run("run", "--select", "path:staging")
+    failpoint("build.staged")
     with _prepared(database) as connection:
         write_phone_keys(connection)
+        failpoint("build.keyed")
         write_business_clock(connection, business_hours or {}, as_of=as_of)
         write_sla_policies(connection, sla or {})
+    failpoint("build.clocked")
     built = dbt.run("build", "--exclude", "path:staging", *(["--full-refresh"] if full else []))
+    failpoint("build.built")
     return BuildResult(
         as_of=as_of,
         models=count(built, "model"),

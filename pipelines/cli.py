@@ -39,6 +39,8 @@ AsOf = Annotated[
     typer.Option("--as-of", help="Count waiting times up to this ISO time instead of now."),
 ]
 
+STOPPED = "stopped as asked; the next run goes on from here"
+
 
 class Context:
     """What every command shares: the rooms, the settings and the warehouse, made when asked for."""
@@ -139,18 +141,22 @@ def _sync(
     rooms = context.obj.rooms
     chosen = steps.targets(settings, rooms, accounts=accounts, resources=resources)
     warehouse = context.obj.warehouse(settings)
+    is_stopping = _stop_signal()
     with warehouse.lock(), show.Progress() as progress:
         reports = steps.sync(
             warehouse,
             rooms,
             chosen,
-            is_stopping=_stop_signal(),
+            is_stopping=is_stopping,
             on_page=progress.page,
             on_account=progress.account,
             **what,
         )
+        is_whole = all(report.is_ok for report in reports) and len(reports) == len(chosen)
+        if is_stopping() and not is_whole:
+            progress.say(STOPPED)
     show.reports(reports, as_json=as_json)
-    _exit_unless(all(report.is_ok for report in reports))
+    _exit_unless(is_whole)
 
 
 @app.command()
@@ -199,15 +205,19 @@ def run(context: typer.Context, as_of: AsOf = None, as_json: Json = False) -> No
     chosen = steps.targets(settings, rooms)
     warehouse = context.obj.warehouse(settings)
     moment = _moment(as_of)
+    is_stopping = _stop_signal()
     with warehouse.lock(), show.Progress() as progress:
         reports = steps.sync(
             warehouse,
             rooms,
             chosen,
-            is_stopping=_stop_signal(),
+            is_stopping=is_stopping,
             on_page=progress.page,
             on_account=progress.account,
         )
+        if is_stopping():
+            progress.say(STOPPED)
+            raise typer.Exit(1)
         progress.say("building the models")
         result, snapshot = steps.build(warehouse, rooms, settings, as_of=moment)
     show.ran(reports, result, snapshot, as_json=as_json)
@@ -299,7 +309,12 @@ def _moment(text: str | None, option: str = "--as-of") -> datetime | None:
 def _stop_signal() -> Callable[[], bool]:
     """Whether the process was asked to end: what was read is then loaded before it does."""
     asked = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: asked.set())
+
+    def stop(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends it at once
+        asked.set()
+
+    signal.signal(signal.SIGTERM, stop)
     return asked.is_set
 
 

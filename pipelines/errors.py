@@ -5,6 +5,7 @@ DoblecheckError
 │   └── ConfigError            a setting is missing, misspelt or refused
 ├── WarehouseError             exit 1: the warehouse could not be used
 │   ├── WarehouseBusy          another run holds it: wait for it
+│   ├── DiskFull               make room, then run again
 │   └── NotPublished           nothing to read yet: run a build first
 ├── BuildFailed                exit 1: the models or their tests failed; the old snapshot stays
 └── ProviderError              exit 1: an account or a resource could not be read
@@ -45,6 +46,10 @@ class WarehouseError(DoblecheckError):
 
 class WarehouseBusy(WarehouseError):
     """Another run holds the warehouse."""
+
+
+class DiskFull(WarehouseError):
+    """There is no room left where the warehouse or its working files are."""
 
 
 class NotPublished(WarehouseError):
@@ -97,3 +102,7 @@ class BadPayload(ProviderError):
 
 class Unreachable(ProviderError):
     """The provider did not answer well after every retry."""
+
+
+class Stopped(Exception):
+    """The run was asked to end: what is being read ends here. No failure, and never shown."""

@@ -16,12 +16,10 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from pipelines.provider import REJECTED, Row, Table
+from pipelines.salvage import REMOVED, Unreadable, redacted
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-REMOVED = "[removed]"
-"""Stands where a secret stood, so that the field still shows it was there."""
 
 _LINK = re.compile(r"(\bURL: )https?://\S+")
 
@@ -54,6 +52,7 @@ class Lander:
         self._links = [tuple(path.split(".")) for path in table.links]
         self._order = {name: i for i, name in enumerate(table.fields)}
         self._parents = frozenset(parent for _, parent, _ in self._nested)
+        self._secret_keys = frozenset(path[-1] for path in self._secrets)
 
     def record(self, row: Row, fetched_at: datetime) -> Record:
         """The record of one row without secrets; the row is taken apart.
@@ -82,6 +81,10 @@ class Lander:
             _change(row, path, lambda value: _without(value, removed))
         for path in self._links:
             _change(row, path, _without_link)
+
+    def unreadable(self, row: Unreadable) -> Row:
+        """The row of `rejected` for one that could not be decoded: its bytes, without secrets."""
+        return _rejected(self.table.name, row.reason, redacted(row.text, self._secret_keys))
 
 
 def as_text(value: Any) -> str | None:
@@ -135,7 +138,10 @@ def _digest(values: Sequence[str | None]) -> str:
 
 def rejected(resource: str, reason: str, row: Any) -> Row:
     """The row of `raw_<room>.rejected` that keeps a row which could not be landed, whole."""
-    body = orjson.dumps(row).decode()
+    return _rejected(resource, reason, orjson.dumps(row).decode())
+
+
+def _rejected(resource: str, reason: str, body: str) -> Row:
     return {
         "id": _digest([resource, body]),
         "@resource": resource,
@@ -151,6 +157,9 @@ def land(
     records: list[Record] = []
     bad: list[Row] = []
     for row in rows:
+        if isinstance(row, Unreadable):
+            bad.append(lander.unreadable(row))
+            continue
         if not isinstance(row, dict):
             bad.append(rejected(lander.table.name, "not an object", row))
             continue

@@ -7,26 +7,25 @@ key absorbs them. The other way round it would skip rows for good.
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipelines.errors import DoblecheckError, WarehouseError
+from pipelines.failpoint import failpoint
+from pipelines.loading import Loader
 from pipelines.provider import Provider
 from pipelines.pull import CHUNK_ROWS, Outcome, Pull
 from pipelines.settings import Account
+from pipelines.transport import Transport
 from pipelines.warehouse import SyncState, Warehouse
 
-if TYPE_CHECKING:
-    from dlt import Pipeline
-
-log = logging.getLogger(__name__)
+WATCH_SECONDS = 0.2
+"""How long a signal to stop may go unseen."""
 
 
 @dataclass
@@ -39,6 +38,8 @@ class Report:
         per_minute: the quota that was kept.
         has_more: history or fan-outs are left to the next run.
         error: what ended the account; None when it was read.
+        problems: what went wrong and ended nothing.
+        is_stopped: it was asked to end, and left something for the next run.
     """
 
     provider: str
@@ -49,11 +50,14 @@ class Report:
     has_more: bool = False
     seconds: float = 0.0
     error: DoblecheckError | None = None
+    problems: list[WarehouseError] = field(default_factory=list)
+    is_stopped: bool = False
 
     @property
     def is_ok(self) -> bool:
-        """Whether everything that was asked for was read."""
-        return self.error is None and all(o.error is None for o in self.outcomes.values())
+        """Whether everything that was asked for was read, and nothing had to be set aside."""
+        failed = any(outcome.error for outcome in self.outcomes.values())
+        return not (self.error or self.problems or self.is_stopped or failed)
 
     @property
     def left(self) -> int | None:
@@ -101,7 +105,8 @@ def sync_account(warehouse: Warehouse, room: Provider, account: Account, order: 
     started = time.monotonic()
     report = Report(room.name, account.name)
     try:
-        with _loop() as loop, _client(loop, room, account) as client:
+        failpoint("sync.account")
+        with _loop() as loop, _client(loop, room, account, order.is_stopping) as client:
             try:
                 _Sync(warehouse, room, account, order, loop, client, report).run()
             finally:
@@ -127,19 +132,21 @@ class _Sync:
 
     def run(self) -> None:
         """Pull and load, a chunk at a time, until nothing is left that this run can read."""
-        pipeline = _pipeline(self.warehouse, self.room, self.account)
-        _load(pipeline)  # what a killed run had read; then this run reads on
+        loader = Loader(self.warehouse, self.room, self.account.name)
+        self.report.problems = loader.problems
+        loader.finish_pending()
         positions = self._positions()
         wanted = self.order.resources
         if self.order.span:
             wanted &= set(self.room.ranged)
         while wanted:
-            pull = self._pull(pipeline, positions, wanted)
+            pull = self._pull(loader, positions, wanted)
             self._record(pull)
             failed = {name for name, outcome in pull.outcomes.items() if outcome.error}
             wanted = wanted - failed
-            is_over = self.order.is_stopping() or self._is_out_of_time() or self.report.error
             self.report.has_more = pull.has_more
+            self.report.is_stopped = pull.is_stopped or (pull.has_more and pull.is_stopping())
+            is_over = self.report.is_stopped or self._is_out_of_time() or self.report.error
             if is_over or not pull.has_more:
                 break
 
@@ -154,7 +161,7 @@ class _Sync:
         return {state.resource: dict(state.position) for state in states}
 
     def _pull(
-        self, pipeline: Pipeline, positions: dict[str, dict[str, Any]], wanted: frozenset[str]
+        self, loader: Loader, positions: dict[str, dict[str, Any]], wanted: frozenset[str]
     ) -> Pull:
         with self.warehouse.stored(self.room, self.account.name) as stored:
             pull = Pull(
@@ -173,10 +180,9 @@ class _Sync:
                 on_page=self.order.on_page,
                 chunk_rows=self.order.chunk_rows,
             )
-            with _explained("reading"):
-                read = self.room.backfill if self.order.span else self.room.source
-                pipeline.extract(read(pull))
-        _load(pipeline)
+            read = self.room.backfill if self.order.span else self.room.source
+            loader.extract(read(pull))
+        loader.load()
         return pull
 
     def _record(self, pull: Pull) -> None:
@@ -188,11 +194,14 @@ class _Sync:
         if self.order.span:
             return  # a range says nothing of how far the lists are read
         states = [self._state(name, pull) for name in sorted(pull.wanted)]
+        failpoint("sync.positions")
         self.warehouse.save_sync_states(self.room, states)
+        failpoint("sync.written")
 
     def _state(self, name: str, pull: Pull) -> SyncState:
         outcome = pull.outcomes[name]
-        synced_at = None if outcome.error else self.order.now
+        is_whole = not (outcome.error or outcome.is_stopped)
+        synced_at = self.order.now if is_whole else None
         return SyncState(
             account=self.account.name,
             resource=name,
@@ -208,55 +217,8 @@ def _add(total: Outcome, more: Outcome) -> None:
     total.read += more.read
     total.changed += more.changed
     total.rejected += more.rejected
-    total.is_complete, total.left = more.is_complete, more.left
-    total.note, total.error = more.note, more.error
-
-
-def _pipeline(warehouse: Warehouse, room: Provider, account: Account) -> Pipeline:
-    """The dlt pipeline of one account, with every setting given: dlt would look for more in the
-    current folder and at home."""
-    folder = warehouse.data_dir / "dlt"
-    os.environ["DLT_PROJECT_DIR"] = str(folder)
-    os.environ["DLT_DATA_DIR"] = str(folder)
-    import dlt  # slow to import
-
-    dlt.config["runtime.dlthub_telemetry"] = False
-    dlt.config["runtime.log_level"] = "ERROR"
-    dlt.config["normalize.parquet_normalizer.add_dlt_load_id"] = True
-    dlt.config["load.delete_completed_jobs"] = True  # they hold what customers wrote
-    return dlt.pipeline(
-        pipeline_name=f"{room.name}_{account.name}",
-        pipelines_dir=str(folder / "pipelines"),
-        destination=dlt.destinations.duckdb(str(warehouse.path)),
-        dataset_name=room.schema,
-    )
-
-
-def _load(pipeline: Pipeline) -> None:
-    """Load every package that was read, also those of a run that was killed."""
-    with _explained("loading"):
-        while pipeline.has_pending_data:
-            pipeline.normalize()
-            pipeline.load(raise_on_failed_jobs=True)
-
-
-@contextmanager
-def _explained(doing: str) -> Iterator[None]:
-    """Turn dlt's errors into ours: their messages may quote rows."""
-    from dlt.pipeline.exceptions import PipelineStepFailed
-
-    try:
-        yield
-    except PipelineStepFailed as error:
-        cause: BaseException = error
-        while cause.__cause__ is not None:
-            cause = cause.__cause__
-        if isinstance(cause, DoblecheckError):
-            raise cause from None
-        raise WarehouseError(
-            f"{doing} failed in dlt's {error.step} step ({type(cause).__name__})",
-            hint="nothing is lost: run it again; if it stays, report it with this line",
-        ) from None
+    total.is_complete, total.is_stopped = more.is_complete, more.is_stopped
+    total.note, total.error, total.left = more.note, more.error, more.left
 
 
 @contextmanager
@@ -274,13 +236,30 @@ def _loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 @contextmanager
-def _client(loop: asyncio.AbstractEventLoop, room: Provider, account: Account) -> Iterator[Any]:
+def _client(
+    loop: asyncio.AbstractEventLoop,
+    room: Provider,
+    account: Account,
+    is_stopping: Callable[[], bool],
+) -> Iterator[Any]:
+    def wait_for(work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, loop).result()
+
     context = room.connect(account)
-    client = asyncio.run_coroutine_threadsafe(context.__aenter__(), loop).result()
+    client = wait_for(context.__aenter__())
+    watch = asyncio.run_coroutine_threadsafe(_watch(is_stopping, client.transport), loop)
     try:
         yield client
     finally:
-        asyncio.run_coroutine_threadsafe(context.__aexit__(None, None, None), loop).result()
+        watch.cancel()
+        wait_for(context.__aexit__(None, None, None))
+
+
+async def _watch(is_stopping: Callable[[], bool], transport: Transport) -> None:
+    """Tell the transport to end when the run is asked to: it may be in the middle of a wait."""
+    while not is_stopping():  # noqa: ASYNC110 - a signal sets it, in another thread
+        await asyncio.sleep(WATCH_SECONDS)
+    transport.stop()
 
 
 def check_account(room: Provider, account: Account) -> None:

@@ -22,7 +22,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from pipelines.cursors import Fetch, Page, follow
-from pipelines.errors import ProviderError, Unavailable
+from pipelines.errors import ProviderError, Stopped, Unavailable
+from pipelines.failpoint import failpoint
 from pipelines.landing import REJECTED_LANDER, Lander, Record, arrow, land
 from pipelines.provider import REJECTED, Row, Table
 from pipelines.walks import Position, Refresh, ValueOf, Walk
@@ -68,6 +69,7 @@ class Outcome:
             nothing is known to be left.
         note: what was left out without ending it.
         error: what ended it; None when nothing did.
+        is_stopped: the run was asked to end before everything was read.
     """
 
     read: int = 0
@@ -77,6 +79,7 @@ class Outcome:
     left: int | None = 0
     note: str | None = None
     error: ProviderError | None = None
+    is_stopped: bool = False
 
 
 @dataclass
@@ -133,6 +136,11 @@ class Pull:
         slices = [(a, min(a + timedelta(days=1), end)) for a in starts]
         return [(a, b) for a, b in reversed(slices) if a < b]
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a resource was left because the run was asked to end."""
+        return any(outcome.is_stopped for outcome in self.outcomes.values())
+
     def is_paused(self) -> bool:
         """Whether to leave the rest for later: a full chunk, or the end of the run."""
         is_full = self.rows_kept >= self.chunk_rows
@@ -140,6 +148,7 @@ class Pull:
 
     def take(self, table: Table, page: Page[Row]) -> int:
         """Keep the rows of a page that are new or changed; return how many they were."""
+        failpoint("pull.page")
         lander = self._landers.setdefault(table.name, Lander(table))
         records, bad = land(lander, page.rows, page.fetched_at)
         fresh = self._keep(table, records)
@@ -150,6 +159,7 @@ class Pull:
             outcome.rejected += len(bad)
             self._keep(REJECTED, land(REJECTED_LANDER, bad, page.fetched_at)[0])
         self.on_page(table.name, len(page.rows))
+        failpoint("pull.taken")
         return fresh
 
     def _keep(self, table: Table, records: Sequence[Record]) -> int:
@@ -189,11 +199,12 @@ class Pull:
         """The records of a table as Arrow tables."""
         yield from arrow(table, self.account, self._kept[table.name])
 
-    def drain_rejected(self, resource: str) -> Iterator[pa.Table]:
-        """The rows of one resource that could not be landed, as Arrow tables of `rejected`."""
+    def drain_rejected(self, table: Table) -> Iterator[pa.Table]:
+        """What could not be landed in a table, as Arrow tables of `rejected`."""
         place = REJECTED.columns.index("resource")
-        kept = self._kept[REJECTED.name].items()
-        mine = {key: record for key, record in kept if record.values[place] == resource}
+        # A copy: other resources may still be read, in another thread.
+        kept = list(self._kept[REJECTED.name].values())
+        mine = {record.id: record for record in kept if record.values[place] == table.name}
         yield from arrow(REJECTED, self.account, mine)
 
     async def newest_first(
@@ -224,6 +235,7 @@ class Pull:
         )
         try:
             await walk.run()
+            failpoint("pull.position")
         finally:
             self.positions[table.name] = walk.position.to_json()
             self.outcomes[table.name].is_complete = walk.position.is_complete
@@ -276,12 +288,15 @@ class Pull:
             await self._finished[resource].wait()
 
     async def read(self, table: Table, reader: Callable[[], Awaitable[None]]) -> None:
-        """Run a resource's reader; a provider's error ends this resource and no other."""
+        """Run a resource's reader; a provider's error ends this resource and no other, and so does
+        a stop: what was read until then is kept."""
         outcome = self.outcomes[table.name]
         try:
             await reader()
         except ProviderError as error:
             outcome.error, outcome.is_complete = error, False
+        except Stopped:
+            outcome.is_stopped, outcome.is_complete = True, False
         finally:
             self._finished[table.name].set()
 
@@ -302,13 +317,15 @@ def resource(
     async def pages() -> AsyncIterator[Any]:
         reading = asyncio.run_coroutine_threadsafe(pull.read(table, reader), pull.loop)
         await asyncio.wrap_future(reading)
+        failpoint("pull.read")
         for part in pull.drain(table):
             yield part
         for other in also:
             for part in pull.drain(other):
                 yield dlt.mark.with_table_name(part, other.name)
-        for part in pull.drain_rejected(table.name):
+        for part in pull.drain_rejected(table):
             yield dlt.mark.with_table_name(part, REJECTED.name)
+        failpoint("pull.yielded")
 
     made: DltResource = cast("Any", dlt.resource)(  # its overloads know no plain dict
         pages,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.errors import UsageError
+from pipelines.failpoint import failpoint
 from pipelines.provider import Provider
 from pipelines.settings import Account, Policy, Settings, no_accounts_error
 from pipelines.warehouse import Warehouse
@@ -106,6 +107,7 @@ def sync(
     """
     from pipelines.load import Order, sync_account  # imports httpx
 
+    failpoint("sync.begin")
     warehouse.ensure_raw_tables(rooms)
     reports = []
     for target in chosen:
@@ -121,6 +123,7 @@ def sync(
         report = sync_account(warehouse, target.room, target.account, order)
         on_account(report)
         reports.append(report)
+        failpoint("sync.end")
         if is_stopping():
             break
     return reports

@@ -139,9 +139,10 @@ def _left(report: Report) -> str:
 
 def _problems(report: Report) -> list[tuple[str, str]]:
     """What went wrong and the hint for it; what ended the account is told once."""
+    told = [(f"error: {problem}", problem.hint) for problem in report.problems]
     if report.error:
-        return [(f"error: {report.error}", report.error.hint)]
-    return [
+        return [*told, (f"error: {report.error}", report.error.hint)]
+    return told + [
         (f"{name}: {outcome.error or outcome.note}", outcome.error.hint if outcome.error else "")
         for name, outcome in report.outcomes.items()
         if outcome.error or outcome.note
@@ -158,6 +159,8 @@ def _report(report: Report) -> dict[str, Any]:
         "has_more": report.has_more,
         "left_requests": report.left,
         "error": str(report.error) if report.error else None,
+        "problems": [str(problem) for problem in report.problems],
+        "stopped": report.is_stopped,
         "resources": {
             name: {**asdict(outcome), "error": str(outcome.error) if outcome.error else None}
             for name, outcome in report.outcomes.items()

@@ -6,6 +6,7 @@ HTTP answer                                  what the caller sees
 403, 404                                     Unavailable
 400, 422 with a cursor / without             BadCursor / BadRequest
 429, 5xx, cut off, slow, not JSON            tried again, then Unreachable or BadPayload
+a page with rows that are not JSON           tried again, then Answer; those rows are Unreadable
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,18 +23,20 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
-import orjson
 
 from pipelines.errors import (
     BadCursor,
     BadPayload,
     BadRequest,
     ProviderError,
+    Stopped,
     Unauthorized,
     Unavailable,
     Unreachable,
 )
+from pipelines.failpoint import failpoint
 from pipelines.gate import Gate, Sleep
+from pipelines.salvage import decode, salvage
 
 log = logging.getLogger(__name__)
 # Its INFO lines print whole URLs, and a query may hold a customer's number.
@@ -44,6 +47,8 @@ BODY_TRIES = 3
 TOTAL_SECONDS = 60.0
 MAX_WAIT_SECONDS = 120.0
 MAX_BODY_BYTES = 64 * 1024 * 1024
+GRACE_SECONDS = 2.0
+"""How long a request that is on its way may take when the run is asked to end."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,16 @@ class _TryAgain(Exception):
     def __init__(self, error: ProviderError, *, wait: float | None = None, tries: int = TRIES):
         super().__init__(str(error))
         self.error, self.wait, self.tries = error, wait, tries
+
+
+@dataclass(frozen=True)
+class _Ask:
+    """One question: see `Transport.get`."""
+
+    path: str
+    params: Mapping[str, str]
+    is_whole: Callable[[Any], bool]
+    has_rows: bool
 
 
 @dataclass
@@ -116,6 +131,7 @@ class Transport:
         )
         self._sleep, self._retry_seconds = sleep, retry_seconds
         self._is_side_host = False
+        self._stopping = asyncio.Event()
         self.concurrency = concurrency
 
     async def __aenter__(self) -> Transport:
@@ -144,12 +160,18 @@ class Transport:
         other._base, other._is_side_host = base_url.rstrip("/"), True
         return other
 
+    def stop(self) -> None:
+        """End in order: no request starts, waits end, and what is on its way has a short grace.
+        Called in the client's loop."""
+        self._stopping.set()
+
     async def get(
         self,
         path: str,
         params: Mapping[str, str | int | None] | None = None,
         *,
         is_whole: Callable[[Any], bool] = lambda body: True,
+        has_rows: bool = True,
     ) -> Answer:
         """The decoded answer of `GET base_url + path`.
 
@@ -158,20 +180,45 @@ class Transport:
             params: None values are left out.
             is_whole: whether the answer has the shape that was asked for; one that has not is
                 asked for again, then refused: an error sent as 200 must not pass for an end.
+            has_rows: whether a bad part may be set aside as a row of a list. Of an answer about
+                one thing, the parts are no rows.
 
         Raises:
             Unauthorized, Unavailable, BadCursor, BadRequest, BadPayload, Unreachable.
+            Stopped: the run is asked to end.
         """
-        asked = {key: str(value) for key, value in (params or {}).items() if value is not None}
+        ask = _Ask(
+            path,
+            {key: str(value) for key, value in (params or {}).items() if value is not None},
+            is_whole,
+            has_rows,
+        )
+        return await self._unless_stopped(self._tries(ask))
+
+    async def _tries(self, ask: _Ask) -> Answer:
         for attempt in range(1, TRIES + 1):
             try:
                 async with self._shared.gate.turn():
-                    return await self._once(path, asked, is_whole)
+                    return await self._once(ask, attempt)
             except _TryAgain as again:
                 if attempt >= again.tries:
                     raise self._final(again.error) from None
                 await self._pause(again.wait, attempt)
         raise AssertionError  # the last attempt returns or raises
+
+    async def _unless_stopped(self, work: Coroutine[None, None, Answer]) -> Answer:
+        asking = asyncio.ensure_future(work)
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({asking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not asking.done():
+                await asyncio.wait({asking}, timeout=GRACE_SECONDS)
+            if not asking.done():
+                raise Stopped
+            return asking.result()
+        finally:
+            stopping.cancel()
+            asking.cancel()
 
     def _final(self, error: ProviderError) -> ProviderError:
         if error.ends_account:
@@ -186,19 +233,21 @@ class Transport:
         pause = min(self._retry_seconds * 2 ** (attempt - 1), 30.0)
         await self._sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
 
-    async def _once(
-        self, path: str, params: Mapping[str, str], is_whole: Callable[[Any], bool]
-    ) -> Answer:
+    async def _once(self, ask: _Ask, attempt: int) -> Answer:
         if self._shared.ended is not None:
             raise self._shared.ended
+        if self._stopping.is_set():
+            raise Stopped
         self._shared.requests += 1
-        response, body = await self._fetch(path, params)
+        failpoint("transport.ask")
+        response, body = await self._fetch(ask.path, ask.params)
+        failpoint("transport.answered")
         self._shared.gate.obey(
             limit=_number(response, "x-ratelimit-limit"),
             remaining=_number(response, "x-ratelimit-remaining"),
         )
-        self._check(response, body, path, params)
-        return Answer(self._decode(body, path, is_whole), datetime.now(UTC))
+        self._check(response, body, ask.path, ask.params)
+        return Answer(self._decode(body, ask, attempt), datetime.now(UTC))
 
     async def _fetch(self, path: str, params: Mapping[str, str]) -> tuple[httpx.Response, bytes]:
         try:
@@ -264,18 +313,20 @@ class Transport:
             hint="a redirect or a changed API: check base_url, then report it",
         )
 
-    def _decode(self, body: bytes, path: str, is_whole: Callable[[Any], bool]) -> Any:
+    def _decode(self, body: bytes, ask: _Ask, attempt: int) -> Any:
+        # What is not JSON may be whole the next time; only then are its good rows taken alone.
+        is_last = attempt >= BODY_TRIES and ask.has_rows
         try:
-            decoded = orjson.loads(body)
-        except orjson.JSONDecodeError:
+            decoded = salvage(body) if is_last else decode(body, has_rows=ask.has_rows)
+        except ValueError:
             problem = "something that is not JSON"
         else:
-            if is_whole(decoded):
+            if ask.is_whole(decoded):
                 return decoded
             problem = "JSON of another shape than its API promises"
         raise _TryAgain(
             BadPayload(
-                f"{self._title} answered GET {_public(path)} with {problem}",
+                f"{self._title} answered GET {_public(ask.path)} with {problem}",
                 hint="often a proxy's error page; the next run goes on from here",
             ),
             tries=BODY_TRIES,

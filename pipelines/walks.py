@@ -211,9 +211,10 @@ class Walk:
         head = _Head() if gap.cursor is None else None
         self._todo = [gap, *rest] if head is None else self._todo
         is_first = True
-        async for page in follow(partial(self._ask, gap), gap.cursor):
-            fresh = self._take(page)
+        async for answer in follow(partial(self._ask, gap), gap.cursor):
+            fresh = self._take(answer)
             total += fresh
+            page = replace(answer, rows=[row for row in answer.rows if _is_told_apart(row)])
             if head is not None:
                 self._see_head(head, page, is_first=is_first)
             is_first = False
@@ -287,6 +288,11 @@ class _Head:
 
 def _first(times: Any) -> datetime | None:
     return next((time for time in times if time is not None), None)
+
+
+def _is_told_apart(row: Any) -> bool:
+    """Whether a row can tell where a walk stands: one without an id is like any other such."""
+    return isinstance(row, dict) and bool(row.get("id"))
 
 
 def _id(row: Row) -> str:

@@ -11,6 +11,7 @@ instance for a path that is still open), and a link that always names the newest
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -25,7 +26,14 @@ from urllib.parse import urlsplit
 
 import duckdb
 
-from pipelines.errors import ConfigError, NotPublished, WarehouseBusy, WarehouseError
+from pipelines.errors import (
+    ConfigError,
+    DiskFull,
+    NotPublished,
+    WarehouseBusy,
+    WarehouseError,
+)
+from pipelines.failpoint import failpoint
 from pipelines.provider import COMMON_COLUMNS, REJECTED, Provider, Table
 
 if TYPE_CHECKING:
@@ -137,6 +145,7 @@ class Warehouse:
         with self.connect() as connection:
             for state in states:
                 connection.execute(sql, _row(state))
+                failpoint("sync.position")
 
     def publish(self) -> Path:
         """Make what the writer's file holds the newest snapshot; return its path.
@@ -148,14 +157,19 @@ class Warehouse:
             WarehouseError: the copy could not be written; the old snapshot stays.
         """
         self._make_folders()
+        failpoint("publish.checkpoint")
         with self.connect() as connection:
             connection.execute("checkpoint")
         name = f"analytics-{datetime.now(UTC):%Y%m%dT%H%M%S%f}.duckdb"
         target, partial = self.published / name, self.published / f"{name}.part"
         try:
+            failpoint("publish.copy")
             shutil.copyfile(self.path, partial)
+            failpoint("publish.copied")
             _flush(partial)
+            failpoint("publish.flushed")
             partial.rename(target)
+            failpoint("publish.renamed")
             self._point_to(target)
         except OSError as error:
             partial.unlink(missing_ok=True)
@@ -163,14 +177,18 @@ class Warehouse:
                 f"the snapshot could not be written ({error.strerror})",
                 hint="make room on the disk, then: doblecheck build",
             ) from None
+        failpoint("publish.forget")
         self._forget_old()
+        failpoint("publish.end")
         return target
 
     def _point_to(self, target: Path) -> None:
         link = self.data_dir / f"{self.link.name}.new"
         link.unlink(missing_ok=True)
         link.symlink_to(target.relative_to(self.data_dir))
+        failpoint("publish.linked")
         link.replace(self.link)
+        failpoint("publish.pointed")
         _flush(self.data_dir)
 
     def _forget_old(self) -> None:
@@ -309,17 +327,55 @@ def sync_states(
     return [SyncState(row[0], row[1], json.loads(row[2] or "{}"), *row[3:]) for row in rows]
 
 
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error says that there is no room left, in the system's words or in DuckDB's."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return isinstance(error, duckdb.Error) and "No space left" in str(error)
+
+
+def disk_full() -> DiskFull:
+    """The error for a disk without room. What was loaded until then stays loaded."""
+    return DiskFull(
+        "there is no room left on the disk",
+        hint="make room in data_dir, then run again: nothing is lost",
+    )
+
+
+def is_held(error: BaseException) -> bool:
+    """Whether another process has the DuckDB file open."""
+    return isinstance(error, duckdb.IOException) and "set lock" in str(error)
+
+
 @contextmanager
 def _opened(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     try:
         connection = duckdb.connect(path, read_only=read_only)
     except duckdb.Error as error:
-        raise WarehouseError(
-            f"{path.name} could not be opened ({type(error).__name__})",
-            hint="another program may have it open: close it, or read analytics.duckdb instead",
-        ) from None
+        raise _not_opened(path, error) from None
     with connection:
-        yield connection
+        try:
+            yield connection
+        except (OSError, duckdb.Error) as error:
+            if is_disk_full(error):
+                raise disk_full() from None
+            raise
+
+
+def _not_opened(path: Path, error: duckdb.Error) -> WarehouseError:
+    if is_disk_full(error):
+        return disk_full()
+    if "replaying WAL" in str(error):
+        # Moving it away by ourselves would lose, unseen, what only it holds.
+        log = f"{path}.wal"
+        return WarehouseError(
+            f"{path.name} could not be opened: its log of the last changes is damaged",
+            hint=f"mv {log} {log}.damaged  then run again: what it held is read and built again",
+        )
+    return WarehouseError(
+        f"{path.name} could not be opened ({type(error).__name__})",
+        hint="another program may have it open: close it, or read analytics.duckdb instead",
+    )
 
 
 def _ensure_table(connection: duckdb.DuckDBPyConnection, schema: str, table: Table) -> None:

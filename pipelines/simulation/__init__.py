@@ -21,6 +21,7 @@ from pipelines.simulation.faults import (
     repeated_cursor,
     too_many,
     truncated,
+    with_rows,
 )
 from pipelines.simulation.paging import keyset, moment, take, whole
 from pipelines.simulation.serving import serve
@@ -55,4 +56,5 @@ __all__ = [
     "truncated",
     "uuid_for",
     "whole",
+    "with_rows",
 ]

@@ -20,6 +20,7 @@ from pipelines.simulation import (
     instead,
     too_many,
     truncated,
+    with_rows,
 )
 
 from .conftest import KEY, Shop
@@ -153,6 +154,35 @@ def test_a_passing_fault_on_every_list_costs_no_row(shop: Shop, name: str) -> No
 
     whole(shop.sync(shop.app(faults=first_time)))
     assert len(shop.rows("messages")) == len(shop.world.messages)
+
+
+UNREADABLE = (
+    b'{"id":"bad","text":"\xff"}',
+    b'\xef\xbb\xbf{"id":"bad"}',
+    b'{"id":"bad","cost":NaN}',
+    b'{"id":"bad","cost":-Infinity}',
+    b'{"id":"bad","n":' + b"9" * 5000 + b"}",
+    b'{"id":"bad","n":1e400}',
+    rb'{"id":"bad","text":"\ud800"}',
+    rb'{"id":"bad","text":"\u0000"}',
+    b'{"id":"bad","id":"bad"}',
+)
+
+
+@pytest.mark.parametrize("path", ["/conversations", "/messages", "/contacts", "/templates"])
+def test_rows_that_are_no_json_are_set_aside_and_no_other_row_is_lost(
+    shop: Shop, path: str
+) -> None:
+    def spoil(asked: Asked, _: int) -> Change | None:
+        is_list = asked.path.endswith((path, f"message_{path[1:]}"))
+        return with_rows(*UNREADABLE) if is_list else None
+
+    whole(shop.sync(shop.app(faults=spoil)))
+    assert len(shop.rows("messages")) == len(shop.world.messages)
+    assert len(shop.rows("contacts")) == len(shop.world.contacts)
+    resources = [row["resource"] for row in shop.rows("rejected").values()]
+    assert len(resources) == len(UNREADABLE)
+    assert {"bad"}.isdisjoint(shop.rows(resources[0]))
 
 
 LASTING: dict[str, tuple[Change, type[Exception]]] = {

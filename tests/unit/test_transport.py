@@ -264,3 +264,16 @@ def test_a_side_host_that_is_gone_ends_nothing_else() -> None:
             await main.get("/a")
 
     asyncio.run(go())
+
+
+def test_a_page_with_a_bad_row_is_asked_for_again_and_then_taken_without_it() -> None:
+    body = b'{"data":[{"id":"a"},{"id":NaN},{"id":"b"}]}'
+    page, requests, _ = ask(lambda n: httpx.Response(200, content=body))
+    assert (page, requests) == ({"data": [{"id": "a"}, {}, {"id": "b"}]}, 3)
+    cut = failing(2, lambda: httpx.Response(200, content=body))
+    assert ask(cut)[:2] == ({"data": []}, 3)
+
+
+def test_a_page_that_is_good_json_and_would_lose_something_is_asked_for_once() -> None:
+    body = rb'{"data":[{"id":"a","id":"b"},{"id":"c"}]}'
+    assert ask(lambda n: httpx.Response(200, content=body))[:2] == ({"data": [{}, {"id": "c"}]}, 1)

@@ -61,7 +61,7 @@ class Kapso:
     async def message(self, identity: str) -> Page[Row]:
         """One message as the project's list tells it, as a page of one row."""
         path = f"{PLATFORM}/whatsapp/messages/{_part(identity)}"
-        answer = await self.transport.get(path, is_whole=_is_single)
+        answer = await self.transport.get(path, is_whole=_is_single, has_rows=False)
         return Page([answer.body["data"]], None, answer.fetched_at)
 
     async def messages_between(

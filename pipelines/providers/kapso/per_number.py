@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from typing import NamedTuple
 
 from pipelines.cursors import Page
-from pipelines.errors import Unavailable
+from pipelines.errors import Stopped, Unavailable
 from pipelines.provider import Row, Table
 from pipelines.providers.kapso.client import Kapso
 from pipelines.providers.kapso.tables import CALLS, PHONE_NUMBERS, TEMPLATES
@@ -159,6 +159,7 @@ class NumberReader:
 
         Raises:
             ProviderError: the list is not to be had, and none is stored.
+            Stopped: the run is asked to end.
         """
         if PHONE_NUMBERS.name in self._pull.wanted:
             await self._pull.finished(PHONE_NUMBERS.name)
@@ -166,9 +167,11 @@ class NumberReader:
             await self._pull.read(PHONE_NUMBERS, self.phone_numbers)
         columns = ("id", "phone_number_id", "business_account_id", "internal_id")
         rows = self._pull.current(PHONE_NUMBERS, columns)
-        failure = self._pull.outcomes[PHONE_NUMBERS.name].error
-        if failure is not None and not rows:
-            raise failure
+        outcome = self._pull.outcomes[PHONE_NUMBERS.name]
+        if outcome.is_stopped:
+            raise Stopped
+        if outcome.error is not None and not rows:
+            raise outcome.error
         return [_Number(number or str(key), waba, config) for key, number, waba, config in rows]
 
 

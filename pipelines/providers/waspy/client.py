@@ -60,7 +60,7 @@ class Waspy:
     async def contact(self, identity: str) -> Page[Row]:
         """One contact, as a page of one row."""
         path = f"{API}/contacts/{quote(identity, safe='')}"
-        answer = await self.transport.get(path, is_whole=_is_single)
+        answer = await self.transport.get(path, is_whole=_is_single, has_rows=False)
         return Page([answer.body["data"]], None, answer.fetched_at)
 
     async def templates(self, cursor: str | None) -> Page[Row]:

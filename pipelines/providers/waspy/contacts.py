@@ -93,7 +93,8 @@ class ContactReader:
             answers.append(await self._api.contacts(len(answers) + 1, size))
         for answer in answers:
             self._take(answer.page)
-        ids = {str(row.get("id")) for answer in answers for row in answer.page.rows}
+        rows = (row for answer in answers for row in answer.page.rows)
+        ids = {str(row.get("id")) for row in rows if isinstance(row, dict)}
         return ids, {answer.total for answer in answers}
 
     async def _pages_of(self, numbers: Iterable[int], size: int) -> list[Numbered]:

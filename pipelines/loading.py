@@ -1,0 +1,208 @@
+"""dlt's part of a sync: rows go to files of a working directory, and from there to the warehouse.
+
+Nothing in that directory is needed. Positions are written only after a load, so whatever it holds
+can be read again: a package that can't be loaded, or files that a crash tore, are set aside, and
+the same run reads on. They are kept, for whoever wants to know why.
+
+    <data_dir>/dlt/pipelines/<room>_<account>/    packages on their way
+    <data_dir>/dlt/set_aside/<load id>/           what could not be loaded
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.errors import DiskFull, DoblecheckError, WarehouseBusy, WarehouseError
+from pipelines.failpoint import failpoint
+from pipelines.provider import Provider
+from pipelines.warehouse import Warehouse, disk_full, is_disk_full, is_held
+
+if TYPE_CHECKING:
+    from dlt import Pipeline
+    from dlt.extract import DltSource
+
+log = logging.getLogger(__name__)
+
+
+class Loader:
+    """One account's way into the warehouse.
+
+    Attributes:
+        problems: what was set aside, and why.
+    """
+
+    def __init__(self, warehouse: Warehouse, room: Provider, account: str) -> None:
+        self._warehouse, self._room, self._account = warehouse, room, account
+        self._home = warehouse.data_dir / "dlt"
+        self._folder = self._home / "pipelines" / f"{room.name}_{account}"
+        self.problems: list[WarehouseError] = []
+        self._pipeline = self._opened()
+
+    def finish_pending(self) -> None:
+        """Load what a killed run had read. What can't be loaded is set aside.
+
+        Raises:
+            DiskFull, WarehouseBusy: it can be loaded later; it stays where it is.
+        """
+        failpoint("load.pending")
+        try:
+            self._load()
+        except (DiskFull, WarehouseBusy):
+            raise
+        except WarehouseError as error:
+            self._start_anew(error)
+
+    def extract(self, source: DltSource) -> None:
+        """Read a source into files.
+
+        Raises:
+            DoblecheckError: it could not be read.
+        """
+        failpoint("load.extract")
+        with self._set_aside_on_failure(), _explained("reading"):
+            self._pipeline.extract(source)
+        failpoint("load.extracted")
+
+    def load(self) -> None:
+        """Load what was read.
+
+        Raises:
+            WarehouseError: it could not be loaded; then it is set aside, so that no later run
+                stumbles over it, unless time may help.
+        """
+        with self._set_aside_on_failure():
+            self._load()
+
+    @contextmanager
+    def _set_aside_on_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except (DiskFull, WarehouseBusy):
+            raise
+        except WarehouseError as error:
+            self._start_anew(error)
+            raise
+
+    def _load(self) -> None:
+        with _explained("loading"):
+            while self._pipeline.has_pending_data:
+                failpoint("load.normalize")
+                self._pipeline.normalize()
+                failpoint("load.normalized")
+                self._pipeline.load(raise_on_failed_jobs=True)
+                failpoint("load.loaded")
+
+    def _opened(self) -> Pipeline:
+        failpoint("load.open")
+        try:
+            pipeline = self._make()
+            _look_through(pipeline)
+        except Exception as error:  # noqa: BLE001 - torn files fail in every way
+            if is_disk_full(error):
+                raise disk_full() from None
+            self._set_aside(_torn(error))
+            return self._make()
+        return pipeline
+
+    def _start_anew(self, error: WarehouseError) -> None:
+        self._set_aside(error)
+        self._pipeline = self._make()
+
+    def _set_aside(self, error: WarehouseError) -> None:
+        """Move the working directory away, whole: packages, and the schema they were made with."""
+        if not self._folder.exists():
+            return
+        failpoint("load.set_aside")
+        place = _free(self._home / "set_aside" / self._load_id())
+        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._folder.rename(place)
+        failpoint("load.moved")
+        self.problems.append(
+            WarehouseError(
+                f"{error}; what was on its way is set aside in {place.name} and read again",
+                hint=f"nothing is lost; to look into it: {place}",
+            )
+        )
+
+    def _load_id(self) -> str:
+        """The id of the package on its way; the time, which dlt's ids are, when there is none."""
+        waiting = ("load/normalized", "normalize/extracted")
+        ids = [p.name for step in waiting for p in sorted(self._folder.glob(f"{step}/*"))]
+        return ids[0] if ids else str(time.time())
+
+    def _make(self) -> Pipeline:
+        """The dlt pipeline, with every setting given: dlt would look for more in the current
+        folder and at home."""
+        os.environ["DLT_PROJECT_DIR"] = str(self._home)
+        os.environ["DLT_DATA_DIR"] = str(self._home)
+        import dlt  # slow to import
+
+        dlt.config["runtime.dlthub_telemetry"] = False
+        dlt.config["runtime.log_level"] = "ERROR"
+        dlt.config["runtime.intercept_signals"] = False  # the run decides what a signal ends
+        dlt.config["normalize.parquet_normalizer.add_dlt_load_id"] = True
+        dlt.config["load.delete_completed_jobs"] = True  # they hold what customers wrote
+        return dlt.pipeline(
+            pipeline_name=self._folder.name,
+            pipelines_dir=str(self._folder.parent),
+            destination=dlt.destinations.duckdb(str(self._warehouse.path)),
+            dataset_name=self._room.schema,
+        )
+
+
+def _look_through(pipeline: Pipeline) -> None:
+    """Read what dlt would read later, when it is too late to begin without it."""
+    _ = pipeline.state, pipeline.has_pending_data
+    for name in pipeline.schema_names:
+        _ = pipeline.schemas[name]
+
+
+def _torn(error: BaseException) -> WarehouseError:
+    return WarehouseError(f"dlt's working files can't be used ({type(error).__name__})")
+
+
+def _free(place: Path) -> Path:
+    """A path that is not taken yet."""
+    return place if not place.exists() else _free(place.with_name(f"{place.name}_"))
+
+
+@contextmanager
+def _explained(doing: str) -> Iterator[None]:
+    """Turn dlt's errors into ours: their messages may quote rows."""
+    try:
+        yield
+    except DoblecheckError:
+        raise
+    except Exception as error:  # noqa: BLE001 - dlt lets more than its own errors through
+        causes = list(_causes(error))
+        ours = [cause for cause in causes if isinstance(cause, DoblecheckError)]
+        if ours:
+            raise ours[0] from None
+        if any(is_disk_full(cause) for cause in causes):
+            raise disk_full() from None
+        if any(is_held(cause) for cause in causes):
+            raise WarehouseBusy(
+                "another program has the warehouse's file open", hint="close it, then run again"
+            ) from None
+        raise _unexplained(doing, error, causes[-1]) from None
+
+
+def _unexplained(doing: str, error: Any, cause: BaseException) -> WarehouseError:
+    step = getattr(error, "step", doing)
+    return WarehouseError(
+        f"{doing} failed in dlt's {step} step ({type(cause).__name__})",
+        hint="nothing is lost: run it again; if it stays, report it with this line",
+    )
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what it came from, the first cause last."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
