@@ -55,6 +55,12 @@ class Stored(Protocol):
         """id → row of a cursor table, from loads that were completed only: a cursor must never
         stand beside rows that a crash kept out."""
 
+    def earliest(
+        self, table: Table, column: str, *, per: str, among: Mapping[str, Sequence[str]], since: str
+    ) -> Mapping[str, str]:
+        """Value of the column `per` → the lowest text of `column`, over the rows where that is
+        `since` or more and each column in `among` has one of its values, whatever their case."""
+
 
 @dataclass
 class Outcome:
@@ -237,7 +243,8 @@ class Pull:
             await walk.run()
             failpoint("pull.position")
         finally:
-            self.positions[table.name] = walk.position.to_json()
+            kept = self.positions.get(table.name, {})
+            self.positions[table.name] = {**kept, **walk.position.to_json()}
             self.outcomes[table.name].is_complete = walk.position.is_complete
             if walk.position.gaps:
                 self.has_more = True

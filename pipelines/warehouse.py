@@ -276,6 +276,21 @@ class StoredRows:
             for row in rows
         }
 
+    def earliest(
+        self, table: Table, column: str, *, per: str, among: Mapping[str, Sequence[str]], since: str
+    ) -> Mapping[str, str]:
+        """Value of `per` → the lowest text of `column` that is `since` or more, among some rows."""
+        conditions = "".join(
+            f' and lower("{name}") in (select unnest(${i}))' for i, name in enumerate(among, 3)
+        )
+        rows = self._all(
+            f'select "{per}", min("{column}") from {self._schema}.{table.name} '
+            f'where account = $1 and "{column}" >= $2 and "{per}" is not null{conditions} '
+            f'group by "{per}"',
+            [self._account, since, *map(list, among.values())],
+        )
+        return dict(rows)
+
     def _is_empty(self, table: Table) -> bool:
         if table.name not in self._empty:
             sql = f"select 1 from {self._schema}.{table.name} where account = $1 limit 1"

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipelines.landing import Lander
 from pipelines.providers import find
+from pipelines.providers.waspy.readings import OLDER, RECENT, START, Checkpoint, Reading
+from pipelines.providers.waspy.simulator_story import message_id
+from pipelines.providers.waspy.tables import MESSAGE_CURSORS
 from pipelines.simulation import Fault, expired_cursor, instead
-from pipelines.world import World
+from pipelines.world import StatusChange, World
 
 from .conftest import Shop
 
 WASPY = next(room for room in find() if room.name == "waspy")
+
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 @pytest.fixture
@@ -33,12 +41,65 @@ def last_messages(shop: Shop) -> set[tuple[Any, ...]]:
     return {(identity, *(row[name] for name in told)) for identity, row in rows}
 
 
+def long_talk(world: World, messages: int) -> World:
+    """A world in which all that was said, was said in one conversation; it ends long ago, but for
+    one message that stays on its way. One message a minute: a status changes in between."""
+    thread = world.threads[0]
+    end = world.ends_at - 20 * DAY
+    start = end - messages * timedelta(minutes=1)
+    said = [
+        replace(
+            world.messages[i],
+            direction="outbound",
+            author="agent",
+            channel_id=thread.channel_id,
+            contact_id=thread.contact_id,
+            occurred_at=start + i * timedelta(minutes=1),
+            inserted_at=start + i * timedelta(minutes=1),
+            statuses=(StatusChange("read", start + i * timedelta(minutes=1)),),
+        )
+        for i in range(messages)
+    ]
+    return replace(world, messages=tuple(said), threads=(replace(thread, created_at=start),))
+
+
+def statuses(shop: Shop) -> dict[str, str]:
+    return {identity: row["status"] for identity, row in shop.rows("messages").items()}
+
+
+def truth(shop: Shop) -> dict[str, str]:
+    """The statuses as the provider knows them at the clock's time."""
+    now = shop.clock.now
+    return {message_id(m): m.status_at(now) for m in shop.world.messages if m.inserted_at <= now}
+
+
+def asked_again(shop: Shop, after: timedelta, **order: Any) -> list[str]:
+    """The paths of messages that a sync asks for, so long after the clock's time."""
+    app = shop.app()
+    shop.sync(app, after=after, **order)
+    return [seen.path for seen in app.state.requests if seen.path.endswith("/messages")]
+
+
+def open_ends(shop: Shop, younger_than: timedelta) -> int:
+    """Conversations with a message that may still be delivered or read."""
+    since = shop.clock.now - younger_than
+    return len(
+        {
+            row["conversation_id"]
+            for row in shop.rows("messages").values()
+            if row["direction"] == "outbound"
+            and row["status"] in ("pending", "sent", "delivered")
+            and datetime.fromisoformat(row["created_at"]) >= since
+        }
+    )
+
+
 def test_only_conversations_with_news_are_read_again_one_request_each(shop: Shop) -> None:
     end = shop.clock.now
-    shop.clock.now = end - timedelta(hours=4)
+    shop.clock.now = end - timedelta(hours=2)
     shop.sync()
     before = last_messages(shop)
-    shop.clock.now = end
+    shop.clock.now = end - timedelta(minutes=61)  # before any refresh is due
     app = shop.app()
     shop.sync(app)
     moved = last_messages(shop) - before
@@ -96,6 +157,97 @@ def test_a_conversation_deleted_between_list_and_reading_is_left_alone(shop: Sho
     report = shop.sync(shop.app(faults=[gone]))
     assert report.is_ok
     assert len(shop.rows("messages")) < len(shop.world.messages)
+
+
+def test_a_status_that_changes_unseen_is_read_within_the_hour_while_the_message_is_young(
+    shop: Shop,
+) -> None:
+    end = shop.clock.now
+    shop.clock.now = end - timedelta(hours=1)
+    shop.sync()
+    shop.clock.now = end
+    shop.sync()
+    young = {
+        message_id(m)
+        for m in shop.world.messages
+        if m.direction == "outbound" and m.occurred_at >= end - DAY
+    }
+    told, known = truth(shop), statuses(shop)
+    assert {i: known[i] for i in young} == {i: told[i] for i in young}
+
+
+def test_what_is_not_final_is_read_again_the_older_the_less_often(shop: Shop) -> None:
+    shop.sync()
+    day, week, month = (open_ends(shop, days * DAY) for days in (1, 7, 30))
+    assert 0 < day < week < month
+    assert len(asked_again(shop, timedelta(minutes=59))) == 0
+    assert len(asked_again(shop, HOUR)) == open_ends(shop, DAY - HOUR)
+    assert len(asked_again(shop, timedelta(minutes=119))) == 0
+    assert len(asked_again(shop, DAY)) == open_ends(shop, 6 * DAY)
+    assert len(asked_again(shop, 7 * DAY)) == open_ends(shop, 23 * DAY)
+    assert asked_again(shop, 40 * DAY) == []
+
+
+def test_a_refresh_that_is_cut_off_goes_on_where_it_was(shop: Shop) -> None:
+    shop.sync()
+    due, only = open_ends(shop, 6 * DAY), frozenset({"messages"})
+    left = iter(range(3))
+    first = asked_again(shop, DAY, resources=only, is_stopping=lambda: next(left, None) is None)
+    rest = asked_again(shop, DAY, resources=only)
+    assert (len(first), len(rest)) == (3, due - 3)
+    assert len({*first, *rest}) == due
+    assert asked_again(shop, DAY, resources=only) == []
+
+
+def test_a_refresh_leaves_alone_what_tells_that_there_is_news(shop: Shop) -> None:
+    shop.sync()
+    before = shop.rows("message_cursors")
+    assert asked_again(shop, HOUR)
+    assert shop.rows("message_cursors") == before
+
+
+def test_a_refresh_reads_from_the_page_of_the_oldest_message_that_is_not_final(
+    small_world: World, tmp_path: Path
+) -> None:
+    world = long_talk(small_world, 650)
+    late = world.messages[420]
+    sent = StatusChange("sent", late.occurred_at)
+    read = StatusChange("read", world.ends_at - 19 * DAY)
+    slow = replace(late, statuses=(sent, read))
+    world = replace(world, messages=(*world.messages[:420], slow, *world.messages[421:]))
+    shop = Shop(WASPY, world, tmp_path)
+    shop.clock.now = world.ends_at - 19 * DAY - HOUR
+    shop.sync()
+    assert statuses(shop)[message_id(slow)] == "sent"
+    shop.clock.now = world.ends_at - 19 * DAY
+    assert len(asked_again(shop, DAY)) == 3  # of seven pages
+    assert statuses(shop) == truth(shop)
+    assert shop.rows("messages") == fresh_rows(Shop(WASPY, world, tmp_path / "fresh", shop.clock))
+    assert asked_again(shop, 9 * DAY) == []
+
+
+def fresh_rows(shop: Shop) -> dict[str, dict[str, Any]]:
+    return shop.rows_after_sync("messages")
+
+
+def test_checkpoints_stay_few_and_never_lead_past_what_is_looked_for() -> None:
+    reading = Reading("c")
+    for number in range(200):
+        reading = reading.reached(Checkpoint(f"c{number}", number * 100, f"{number:03}"), "")
+        assert len(reading.checkpoints) <= OLDER + RECENT
+    assert Reading.from_row("c", as_stored(reading)) == reading
+    assert reading.before("199.5").position == 19900
+    assert reading.before("199").position == 19800  # it may stand at the end of the page before
+    for number in range(200):
+        assert reading.before(f"{number:03}.5").position <= number * 100
+    assert reading.before("000") == START
+    assert Reading("c").before("100") == START
+
+
+def as_stored(reading: Reading) -> dict[str, str | None]:
+    lander = Lander(MESSAGE_CURSORS)
+    record = lander.record(reading.to_row(), datetime.now().astimezone())
+    return dict(zip(MESSAGE_CURSORS.columns, record.values, strict=True))
 
 
 def test_every_status_that_was_seen_is_kept_with_when_it_was_first_seen(shop: Shop) -> None:

@@ -2,7 +2,8 @@
 
 A conversation is read when its row in the conversation list differs from what it was when its
 messages were last read. Reading starts at the page that was the last one then, so that one
-request brings what is new and the newest statuses of what was there.
+request brings what is new. It is also read, from further back, when the status of a message may
+have changed unseen.
 
 That a page's cursor stays good is likely and not promised: one that is refused costs a reading
 from the start.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -21,6 +22,8 @@ from pipelines.cursors import Page, follow
 from pipelines.errors import BadCursor, Unavailable
 from pipelines.provider import Row
 from pipelines.providers.waspy.client import Waspy
+from pipelines.providers.waspy.readings import START, Checkpoint, Reading
+from pipelines.providers.waspy.statuses import StatusRefresh
 from pipelines.providers.waspy.tables import CONVERSATIONS, MESSAGE_CURSORS, MESSAGES
 from pipelines.pull import Pull
 from pipelines.times import parse_time, sortable
@@ -39,56 +42,20 @@ MAX_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How far one conversation's messages are read.
+class Due:
+    """A conversation whose messages must be read.
 
     Attributes:
-        id: the conversation.
-        cursor: asks for the last page that had rows; None is the first page.
-        position: messages before that page.
-        mark: digest of the conversation's row when everything it promised was read; '' before.
-        synced_to: the newest message read, sortable.
-        attempts: readings since then that did not reach what the row promises.
+        reading: how far they were read before.
+        start: where to begin.
+        mark: what its row is now; None when it has no news and only statuses are wanted.
+        promised: the time of the newest message, as its row tells it.
     """
 
-    id: str
-    cursor: str | None = None
-    position: int = 0
-    mark: str = ""
-    synced_to: str = ""
-    attempts: int = 0
-
-    @classmethod
-    def from_row(cls, identity: str, row: Mapping[str, str | None]) -> Reading:
-        """The reading that `to_row` kept."""
-        return cls(
-            identity,
-            row["cursor"],
-            int(row["position"] or 0),
-            row["conversation_mark"] or "",
-            row["synced_to"] or "",
-            int(row["attempts"] or 0),
-        )
-
-    def to_row(self) -> Row:
-        """The row of `message_cursors`."""
-        return {
-            "id": self.id,
-            "@cursor": self.cursor,
-            "@position": self.position,
-            "@conversation_mark": self.mark,
-            "@synced_to": self.synced_to,
-            "@attempts": self.attempts,
-        }
-
-
-@dataclass(frozen=True)
-class Due:
-    """A conversation whose messages must be read: what its row promises, and where to start."""
-
     reading: Reading
-    mark: str
-    promised: str | None
+    start: Checkpoint
+    mark: str | None = None
+    promised: str | None = None
 
 
 class MessageReader:
@@ -99,28 +66,61 @@ class MessageReader:
         self._api: Waspy = pull.client
 
     async def read(self) -> None:
-        """Read every conversation that is due, several at a time, until the pull is full."""
+        """Read every conversation that is due, several at a time, until the pull is full; first
+        those with news."""
         await self._pull.finished(CONVERSATIONS.name)
-        waiting = iter(self._due())
-        workers = (self._work(waiting) for _ in range(self._api.transport.concurrency))
+        refresh = StatusRefresh(self._pull)
+        news, rest = self._due(refresh)
+        left = await self._read_all(news)
+        self._pull.outcomes[MESSAGES.name].is_complete = left == 0
+        self._pull.has_more |= left > 0
+        if not left:
+            await self._refresh(refresh, rest)
+
+    async def _refresh(self, refresh: StatusRefresh, due: Sequence[Due]) -> None:
+        try:
+            left = await self._read_all(due)
+        finally:
+            refresh.interrupted([item.reading.id for item in due], self._pull.done)
+        self._pull.has_more |= left > 0
+        if not left:
+            refresh.ended()
+
+    async def _read_all(self, due: Sequence[Due]) -> int:
+        """Read side by side; return how many are left for later.
+
+        Raises:
+            ProviderError: the first failure, after every worker has ended.
+        """
+        waiting = iter(due)
+        side_by_side = min(len(due), self._api.transport.concurrency)
+        workers = (self._work(waiting) for _ in range(side_by_side))
         results = await asyncio.gather(*workers, return_exceptions=True)
         for failure in filter(None, results):
             raise failure
-        left = sum(1 for _ in waiting)
-        self._pull.has_more |= left > 0
-        self._pull.outcomes[MESSAGES.name].is_complete = left == 0
+        return sum(1 for _ in waiting)
 
-    def _due(self) -> list[Due]:
-        """Conversations whose row changed since their messages were read, newest first."""
+    def _due(self, refresh: StatusRefresh) -> tuple[list[Due], list[Due]]:
+        """Conversations whose row changed since their messages were read, newest first; then
+        those that only a refresh wants, in the order of their ids."""
         cursors = self._pull.stored.cursors(MESSAGE_CURSORS)
-        due = []
+        news, rest = [], []
         for row in self._pull.current(CONVERSATIONS, ("id", *MARKED)):
             identity, mark = str(row[0]), _mark(row[1:])
             saved = cursors.get(identity)
             reading = Reading.from_row(identity, saved) if saved else Reading(identity)
+            start = self._start(reading, refresh.due.get(identity))
             if reading.mark != mark or self._must_read_again(identity):
-                due.append(Due(reading, mark, sortable(row[1])))
-        return sorted(due, key=lambda item: item.promised or "", reverse=True)
+                news.append(Due(reading, start, mark, sortable(row[1])))
+            elif identity in refresh.due:
+                rest.append(Due(reading, start))
+        news.sort(key=lambda item: item.promised or "", reverse=True)
+        return news, sorted(rest, key=lambda item: item.reading.id)
+
+    def _start(self, reading: Reading, refresh_from: str | None) -> Checkpoint:
+        if self._must_read_again(reading.id):
+            return START
+        return reading.end if refresh_from is None else reading.before(refresh_from)
 
     def _must_read_again(self, conversation: str) -> bool:
         return self._pull.is_full and conversation not in self._pull.done
@@ -133,49 +133,58 @@ class MessageReader:
                 break
 
     async def _read_one(self, due: Due) -> None:
-        start = due.reading
-        if self._must_read_again(start.id):
-            start = Reading(start.id)
         try:
-            await self._follow(start, due)
+            await self._follow(due.start, due)
         except BadCursor:
-            await self._follow(Reading(start.id), due)
+            await self._follow(START, due)
         except Unavailable as error:
             if error.status != 404:
                 raise
             # Deleted since it was listed: what was read of it stays.
-            self._save(replace(start, mark=due.mark))
+            if due.mark is not None:
+                self._save(replace(due.reading, mark=due.mark))
+        self._pull.done.add(due.reading.id)
 
-    async def _follow(self, reading: Reading, due: Due) -> None:
-        """Take pages from the reading's cursor to the end, and save how far that was."""
-        reading = replace(reading, mark="")
-        asked, count = reading.cursor, reading.position
+    async def _follow(self, start: Checkpoint, due: Due) -> None:
+        """Take pages from `start` to the end, and save how far that was."""
+        reading = replace(due.reading, mark="")
+        page_at = start
         try:
-            async for page in follow(partial(self._api.messages, reading.id), asked):
+            async for page in follow(partial(self._api.messages, reading.id), start.cursor):
                 if page.rows:
-                    reading = self._take(page, reading, asked, count)
-                asked, count = page.next, count + len(page.rows)
+                    reading = self._take(page, reading, page_at)
+                page_at = Checkpoint(page.next, page_at.position + len(page.rows))
             reading = _judged(reading, due)
-            self._pull.done.add(reading.id)
         finally:
-            self._save(reading)
+            # A refresh that was cut off leaves everything as it was.
+            if due.mark is not None or reading.mark:
+                self._save(reading)
 
-    def _take(self, page: Page[Row], reading: Reading, asked: str | None, count: int) -> Reading:
-        newest = reading.synced_to
+    def _take(self, page: Page[Row], reading: Reading, page_at: Checkpoint) -> Reading:
+        times = []
         for i, row in enumerate(page.rows):
             if isinstance(row, dict):
-                row["@position"] = count + i
+                row["@position"] = page_at.position + i
                 row.setdefault("conversationId", reading.id)
-                newest = max(newest, sortable(row.get("createdAt")) or "")
+                times.append(sortable(row.get("createdAt")))
         self._pull.take(MESSAGES, page)
-        return replace(reading, cursor=asked, position=count, synced_to=newest)
+        newest = max((time for time in times if time), default="")
+        return reading.reached(replace(page_at, first_at=next(iter(times), None)), newest)
 
     def _save(self, reading: Reading) -> None:
         self._pull.take(MESSAGE_CURSORS, Page([reading.to_row()]))
 
 
 def _judged(reading: Reading, due: Due) -> Reading:
-    """The reading, done with when it reached the message that the conversation's row promises."""
+    """The reading, done with when it reached the message that the conversation's row promises.
+
+    A refresh judges nothing: what marks news as read stays what it was.
+    """
+    if due.mark is None:
+        before = due.reading
+        return replace(
+            reading, mark=before.mark, synced_to=before.synced_to, attempts=before.attempts
+        )
     promised, newest = parse_time(due.promised), parse_time(reading.synced_to)
     reached = promised is None or (newest is not None and newest >= promised - TOLERANCE)
     attempts = 0 if reached else reading.attempts + 1

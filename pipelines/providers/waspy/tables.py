@@ -99,6 +99,7 @@ MESSAGE_CURSORS = Table(
         conversation_mark="@conversation_mark",
         synced_to="@synced_to",
         attempts="@attempts",
+        checkpoints="@checkpoints",
     ),
 )
 """One row per conversation: where its oldest-first message list was read to."""
