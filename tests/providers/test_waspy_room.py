@@ -194,7 +194,8 @@ def test_a_refresh_that_is_cut_off_goes_on_where_it_was(shop: Shop) -> None:
     left = iter(range(3))
     first = asked_again(shop, DAY, resources=only, is_stopping=lambda: next(left, None) is None)
     rest = asked_again(shop, DAY, resources=only)
-    assert (len(first), len(rest)) == (3, due - 3)
+    assert 0 < len(first) < due
+    assert len(first) + len(rest) == due
     assert len({*first, *rest}) == due
     assert asked_again(shop, DAY, resources=only) == []
 

@@ -20,6 +20,7 @@ from functools import partial
 
 from pipelines.cursors import Page, follow
 from pipelines.errors import BadCursor, Unavailable
+from pipelines.gate import Urgency, urgent
 from pipelines.provider import Row
 from pipelines.providers.waspy.client import Waspy
 from pipelines.providers.waspy.readings import START, Checkpoint, Reading
@@ -35,6 +36,9 @@ MARKED = (
     "last_message_preview",
 )
 """What a conversation's row tells about its messages."""
+
+RECENT = timedelta(days=1)
+"""A conversation that was never read and is older than this is history."""
 
 TOLERANCE = timedelta(seconds=2)
 MAX_ATTEMPTS = 3
@@ -71,11 +75,39 @@ class MessageReader:
         await self._pull.finished(CONVERSATIONS.name)
         refresh = StatusRefresh(self._pull)
         news, rest = self._due(refresh)
-        left = await self._read_all(news)
-        self._pull.outcomes[MESSAGES.name].is_complete = left == 0
-        self._pull.has_more |= left > 0
-        if not left:
+        await self._read_news(news)
+        if self._pull.outcomes[MESSAGES.name].is_complete:
             await self._refresh(refresh, rest)
+
+    async def read_range(self) -> None:
+        """Read again, whole, every conversation that was going on in the pull's span."""
+        await self._pull.finished(CONVERSATIONS.name)
+        cursors = self._pull.stored.cursors(MESSAGE_CURSORS)
+        due = []
+        for identity, created_at, *told in self._pull.current(
+            CONVERSATIONS, ("id", "created_at", *MARKED)
+        ):
+            name = str(identity)
+            if name in self._pull.done or not self._overlaps(created_at, told[0]):
+                continue
+            saved = cursors.get(name)
+            reading = Reading.from_row(name, saved) if saved else Reading(name)
+            due.append(Due(reading, START, _mark(told), sortable(told[0])))
+        with urgent(Urgency.HISTORY):
+            await self._read_news(due)
+
+    def _overlaps(self, created_at: str | None, last_at: str | None) -> bool:
+        if self._pull.span is None:
+            return False
+        start, end = self._pull.span
+        begun, ended = parse_time(created_at), parse_time(last_at)
+        return (begun is None or begun < end) and (ended is None or ended >= start)
+
+    async def _read_news(self, due: Sequence[Due]) -> None:
+        left = await self._read_all(due)
+        outcome = self._pull.outcomes[MESSAGES.name]
+        outcome.is_complete, outcome.left = left == 0, left
+        self._pull.has_more |= left > 0
 
     async def _refresh(self, refresh: StatusRefresh, due: Sequence[Due]) -> None:
         try:
@@ -128,9 +160,17 @@ class MessageReader:
     async def _work(self, waiting: Iterator[Due]) -> None:
         # Asked after a reading, not before: every pull gets on, however short its time.
         while (item := next(waiting, None)) is not None:
-            await self._read_one(item)
+            with urgent(self._urgency(item)):
+                await self._read_one(item)
             if self._pull.is_paused():
                 break
+
+    def _urgency(self, due: Due) -> Urgency:
+        if due.mark is None:
+            return Urgency.REFRESH
+        newest = parse_time(due.promised)
+        is_recent = newest is not None and newest >= self._pull.now - RECENT
+        return Urgency.FRESH if due.reading.synced_to or is_recent else Urgency.HISTORY
 
     async def _read_one(self, due: Due) -> None:
         try:
