@@ -138,7 +138,7 @@ def play(
     progress.say(f"making up a shop: {days} days of messages, calls and campaigns")
     with warehouse.lock(), ExitStack() as stack:
         urls = stack.enter_context(_served(rooms, days=days, seed=SEED, port=port))
-        settings = _settings(folder, urls)
+        settings = settings_of(folder, urls)
         progress.say(f"syncing over HTTP from {', '.join(urls.values())}")
         chosen = run.targets(settings, rooms)
         reports = run.sync(
@@ -190,7 +190,7 @@ def _served(
         yield urls
 
 
-def _settings(folder: Path, urls: Mapping[str, str]) -> Settings:
+def settings_of(folder: Path, urls: Mapping[str, str]) -> Settings:
     accounts = [
         Account.model_validate(
             {
@@ -203,6 +203,7 @@ def _settings(folder: Path, urls: Mapping[str, str]) -> Settings:
             }
         )
         for room in find()
+        if room.name in urls
     ]
     return Settings.model_construct(
         folder=folder, data_dir=folder, accounts=accounts, business_hours={"default": HOURS}
