@@ -173,7 +173,8 @@ class Warehouse:
             self._point_to(target)
         except OSError as error:
             partial.unlink(missing_ok=True)
-            raise WarehouseError(
+            kind = DiskFull if is_disk_full(error) else WarehouseError
+            raise kind(
                 f"the snapshot could not be written ({error.strerror})",
                 hint="make room on the disk, then: doblecheck build",
             ) from None

@@ -55,6 +55,11 @@ def instead(body: Any, *, status: int = 200) -> Change:
     return lambda _, __: Answer(encode(body), status=status)
 
 
+def empty(_: Asked, answer: Answer) -> Answer:
+    """No body at all."""
+    return replace(answer, body=b"")
+
+
 def truncated(_: Asked, answer: Answer) -> Answer:
     """The first half of the body."""
     return replace(answer, body=answer.body[: len(answer.body) // 2])

@@ -42,10 +42,7 @@ SPECS = (
 )
 REPRESENTATIVE = (
     "pull.page:3=kill",
-    "pull.yielded=kill",
     "load.extracted=kill",
-    "load.normalized=kill",
-    "sync.positions=kill",
     "sync.position:2=kill",
 )
 
