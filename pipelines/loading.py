@@ -64,8 +64,8 @@ class Loader:
         Raises:
             DoblecheckError: it could not be read.
         """
-        failpoint("load.extract")
         with self._set_aside_on_failure(), _explained("reading"):
+            failpoint("load.extract")
             self._pipeline.extract(source)
         failpoint("load.extracted")
 

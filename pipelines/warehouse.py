@@ -55,7 +55,7 @@ create table if not exists {schema}.sync_state (
 """
 
 SANDBOX = """
-set TimeZone = 'UTC';
+set global TimeZone = 'UTC';
 set enable_external_access = false;
 set autoinstall_known_extensions = false;
 set autoload_known_extensions = false;
@@ -173,7 +173,8 @@ class Warehouse:
             self._point_to(target)
         except OSError as error:
             partial.unlink(missing_ok=True)
-            raise WarehouseError(
+            kind = DiskFull if is_disk_full(error) else WarehouseError
+            raise kind(
                 f"the snapshot could not be written ({error.strerror})",
                 hint="make room on the disk, then: doblecheck build",
             ) from None
@@ -217,7 +218,7 @@ class Warehouse:
         `read_only` alone still lets SQL read any file of this user and write new ones.
         """
         with _opened(self.snapshot(), read_only=True) as connection:
-            connection.execute(SANDBOX)
+            _close_off(connection)
             yield connection
 
     @contextmanager
@@ -374,6 +375,15 @@ def _opened(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyC
         except (OSError, duckdb.Error) as error:
             if is_disk_full(error):
                 raise disk_full() from None
+            raise
+
+
+def _close_off(connection: duckdb.DuckDBPyConnection) -> None:
+    """Lock a reader in. Readers of one process share an instance: the first one does it for all."""
+    try:
+        connection.execute(SANDBOX)
+    except duckdb.InvalidInputException:
+        if connection.execute("select current_setting('lock_configuration')").fetchone() != (True,):
             raise
 
 

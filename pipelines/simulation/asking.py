@@ -24,6 +24,8 @@ class Answer:
     Attributes:
         cursor: the one its body gives for the next page, if any.
         ending: what the body says on a last page, and what it would say on any other.
+        seconds: how long the body takes to arrive, in small parts.
+        is_cut: the connection breaks in the middle of the body.
     """
 
     body: bytes
@@ -32,6 +34,8 @@ class Answer:
     media_type: str = "application/json"
     cursor: str | None = None
     ending: tuple[bytes, bytes] | None = None
+    seconds: float = 0.0
+    is_cut: bool = False
 
 
 class Refused(Exception):

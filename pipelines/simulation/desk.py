@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from pipelines.simulation.asking import Answer, Asked, Handler, Manners, Refused
@@ -120,9 +121,7 @@ class _Desk:
             )
             given = self._plan.apply(asked, self._answer(request, asked, handler))
             self.ledger.append(_line(request.method, asked, given.status))
-            return Response(
-                given.body, given.status, headers=given.headers, media_type=given.media_type
-            )
+            return _sent(given)
 
         return answer
 
@@ -140,6 +139,22 @@ class _Desk:
         except Refused as refused:
             answer = self._manners.refuse(refused.status, str(refused))
         return replace(answer, headers=headers) if headers else answer
+
+
+def _sent(given: Answer) -> Response:
+    headers, media_type = given.headers, given.media_type
+    if not given.seconds and not given.is_cut:
+        return Response(given.body, given.status, headers=headers, media_type=media_type)
+    length = {"Content-Length": str(len(given.body))}
+    return StreamingResponse(_parts(given), given.status, {**headers, **length}, media_type)
+
+
+async def _parts(given: Answer) -> AsyncIterator[bytes]:
+    end = len(given.body) // 2 if given.is_cut else len(given.body)
+    step = max(1, end // 50)
+    for start in range(0, end, step):
+        yield given.body[start : min(end, start + step)]
+        await asyncio.sleep(given.seconds * step / max(1, end))
 
 
 def _line(method: str, asked: Asked, status: int) -> Seen:

@@ -55,9 +55,24 @@ def instead(body: Any, *, status: int = 200) -> Change:
     return lambda _, __: Answer(encode(body), status=status)
 
 
+def empty(_: Asked, answer: Answer) -> Answer:
+    """No body at all."""
+    return replace(answer, body=b"")
+
+
 def truncated(_: Asked, answer: Answer) -> Answer:
     """The first half of the body."""
     return replace(answer, body=answer.body[: len(answer.body) // 2])
+
+
+def cut_off(_: Asked, answer: Answer) -> Answer:
+    """The connection breaks after the first half of the body."""
+    return replace(answer, is_cut=True)
+
+
+def dripping(seconds: float) -> Change:
+    """A body that takes this long to arrive, without a pause long enough to notice."""
+    return lambda _, answer: replace(answer, seconds=seconds)
 
 
 def with_rows(*rows: bytes) -> Change:

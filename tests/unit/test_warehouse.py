@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import stat
+import subprocess
+import sys
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipelines.errors import NotPublished, WarehouseBusy
+from pipelines.errors import NotPublished, WarehouseBusy, WarehouseError
 from pipelines.providers import find
 from pipelines.warehouse import SNAPSHOTS_KEPT, SyncState, Warehouse
 
@@ -101,6 +103,34 @@ def test_a_reader_can_do_nothing_but_read_the_snapshot(warehouse: Warehouse, sql
     with warehouse.reader() as connection, pytest.raises(duckdb.Error):
         connection.execute(sql).fetchall()
     assert read(warehouse) == 1
+
+
+def test_two_readers_of_one_process_are_both_locked_in(warehouse: Warehouse) -> None:
+    fill(warehouse, 1)
+    with warehouse.reader() as first, warehouse.reader() as second:
+        for reader in (first, second):
+            assert reader.execute("select current_setting('TimeZone')").fetchall() == [("UTC",)]
+            with pytest.raises(duckdb.Error):
+                reader.execute("select * from read_text('/etc/passwd')")
+
+
+def test_a_damaged_log_of_changes_is_told_with_what_to_do(warehouse: Warehouse) -> None:
+    fill(warehouse, 1)
+    log = Path(f"{warehouse.path}.wal")
+    code = (
+        "import duckdb, os, sys; c = duckdb.connect(sys.argv[1]); "
+        "c.execute('create table u as select range as v from range(9999)'); os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", code, warehouse.path], check=True)
+    content = bytearray(log.read_bytes())
+    content[200:260] = b"\xff" * 60
+    log.write_bytes(content)
+    with pytest.raises(WarehouseError, match="log of the last changes is damaged") as caught:
+        warehouse.publish()
+    assert f"mv {log} {log}.damaged" in caught.value.hint
+    log.rename(f"{log}.damaged")
+    assert read(warehouse) == 1
+    warehouse.publish()
 
 
 def test_times_read_back_are_utc(warehouse: Warehouse) -> None:

@@ -1,0 +1,84 @@
+"""Fixtures of the fault tests, and the figures that `make faults` writes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fault_bench import Bench, Difference, bench
+
+PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
+BEGIN, END = "<!-- figures: make faults -->", "<!-- end of figures -->"
+
+
+@dataclass
+class Line:
+    """One line of the table: what was tried, how often, and what it cost."""
+
+    cases: int = 0
+    lost: int = 0
+    duplicated: int = 0
+    note: str = ""
+
+
+class Figures(dict[tuple[str, str], Line]):
+    """Stage and fault → what was found."""
+
+    def add(
+        self, stage: str, fault: str, found: Difference | None = None, *, note: str = ""
+    ) -> None:
+        line = self.setdefault((stage, fault), Line())
+        line.cases += 1
+        line.lost += found.lost if found else 0
+        line.duplicated += found.duplicated if found else 0
+        line.note = note or line.note
+
+
+def table(figures: Figures) -> str:
+    lines = ["| stage | fault | cases | lost | duplicated | note |", "| --- " * 6 + "|"]
+    lines += [
+        f"| {stage} | {fault} | {line.cases} | {line.lost} | {line.duplicated} | {line.note} |"
+        for (stage, fault), line in figures.items()
+    ]
+    return "\n".join(lines)
+
+
+FIGURES = Figures()
+
+
+@pytest.fixture(scope="session")
+def figures() -> Figures:
+    return FIGURES
+
+
+def pytest_sessionfinish(session: Any) -> None:
+    """Write the table when the whole matrix was asked for."""
+    if not os.environ.get("DOBLECHECK_WRITE_FIGURES") or not FIGURES or session.testsfailed:
+        return
+    before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    PAGE.write_text(f"{before}{BEGIN}\n{table(FIGURES)}\n{END}{after}", "utf-8")
+
+
+@pytest.fixture(scope="session")
+def simulators() -> Iterator[Bench]:
+    with bench() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def expected(simulators: Bench, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What a run that was never killed ends with."""
+    return simulators.straight(tmp_path_factory.mktemp("straight"))
+
+
+@pytest.fixture(scope="session")
+def template(simulators: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse two days behind its providers."""
+    folder = tmp_path_factory.mktemp("template")
+    simulators.begin(folder)
+    return folder
