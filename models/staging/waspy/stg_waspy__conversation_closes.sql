@@ -33,6 +33,8 @@ states as (
         {{ lowered('status') }} in ('resolved', 'closed') as is_closed,
         {{ to_instant('observed_from') }} as observed_from
     from observed
+    -- A conversation that Waspy erased was not closed by anybody.
+    where {{ lowered('status') }} is distinct from 'deleted'
     union all
     select
         account,

@@ -40,10 +40,14 @@ class Waspy:
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
 
-    async def conversations(self, cursor: str | None) -> Page[Row]:
+    async def conversations(self, cursor: str | None, *, status: str | None = None) -> Page[Row]:
         """Conversations, newest message first: rows move up while a walk goes on. Those without
-        a message may stand first or last."""
-        return await self._listed(f"{API}/conversations", cursor)
+        a message may stand first or last. With a status, only those that have it."""
+        return await self._listed(f"{API}/conversations", cursor, {"status": status})
+
+    async def conversation(self, identity: str) -> Page[Row]:
+        """One conversation, as a page of one row."""
+        return await self._single(f"{API}/conversations/{quote(identity, safe='')}")
 
     async def messages(self, conversation: str, cursor: str | None) -> Page[Row]:
         """Messages of one conversation, oldest first."""
@@ -59,9 +63,7 @@ class Waspy:
 
     async def contact(self, identity: str) -> Page[Row]:
         """One contact, as a page of one row."""
-        path = f"{API}/contacts/{quote(identity, safe='')}"
-        answer = await self.transport.get(path, is_whole=_is_single, has_rows=False)
-        return Page([answer.body["data"]], None, answer.fetched_at)
+        return await self._single(f"{API}/contacts/{quote(identity, safe='')}")
 
     async def templates(self, cursor: str | None) -> Page[Row]:
         """Message templates. That the list exists is all that is documented."""
@@ -71,9 +73,15 @@ class Waspy:
         """Channels (business numbers). That the list exists is all that is documented."""
         return await self._tolerant(f"{API}/channels", cursor)
 
-    async def _listed(self, path: str, cursor: str | None) -> Page[Row]:
-        answer = await self._get(path, {"limit": LIMIT, "cursor": cursor})
+    async def _listed(
+        self, path: str, cursor: str | None, params: Mapping[str, str | None] | None = None
+    ) -> Page[Row]:
+        answer = await self._get(path, {"limit": LIMIT, "cursor": cursor, **(params or {})})
         return Page(answer.body["data"], _cursor(_meta(answer.body)), answer.fetched_at)
+
+    async def _single(self, path: str) -> Page[Row]:
+        answer = await self.transport.get(path, is_whole=_is_single, has_rows=False)
+        return Page([answer.body["data"]], None, answer.fetched_at)
 
     async def _get(self, path: str, params: Mapping[str, str | int | None]) -> Answer:
         return await self.transport.get(path, params, is_whole=_is_list)
