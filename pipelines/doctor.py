@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from pipelines.errors import DoblecheckError
+from pipelines.errors import DoblecheckError, ProviderError
 from pipelines.provider import Check, Provider
 from pipelines.settings import Account, Settings, no_accounts_error, resolve
 from pipelines.warehouse import Warehouse
 
 
 def examine(settings: Settings, rooms: Sequence[Provider], warehouse: Warehouse) -> list[Check]:
-    """One check per thing that a run needs; no network but one request per account."""
+    """One check per thing that a run needs; no network but a few requests per account."""
     return [
         *_accounts(settings, rooms),
         _try("business hours", lambda: _hours(settings)),
@@ -27,15 +27,18 @@ def _accounts(settings: Settings, rooms: Sequence[Provider]) -> Iterator[Check]:
         yield Check("accounts", str(error), error.hint)
     for account in settings.accounts:
         name = f"{account.provider}:{account.name}"
-        yield _try(f"key of {name}", lambda a=account: _key(by_name[a.provider], a))  # type: ignore[misc]
+        yield from _key(name, by_name[account.provider], account)
         if account.webhook_secrets:
             yield _try(f"webhook secrets of {name}", lambda a=account: _secrets(a))  # type: ignore[misc]
 
 
-def _key(room: Provider, account: Account) -> None:
+def _key(name: str, room: Provider, account: Account) -> Iterator[Check]:
     from pipelines.load import check_account  # imports httpx
 
-    check_account(room, account)
+    closed: dict[str, ProviderError] = {}
+    yield _try(f"key of {name}", lambda: closed.update(check_account(room, account)))
+    for resource, error in closed.items():
+        yield Check(f"{resource} of {name}", str(error), error.hint)
 
 
 def _secrets(account: Account) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from pipelines.errors import DoblecheckError, WarehouseError
+from pipelines.errors import DoblecheckError, ProviderError, WarehouseError
 from pipelines.failpoint import failpoint
 from pipelines.loading import Loader
 from pipelines.provider import Provider
@@ -262,16 +262,25 @@ async def _watch(is_stopping: Callable[[], bool], transport: Transport) -> None:
     transport.stop()
 
 
-def check_account(room: Provider, account: Account) -> None:
-    """Make the one request that tells whether an account's key is good.
+def check_account(room: Provider, account: Account) -> dict[str, ProviderError]:
+    """Make the request that tells whether an account's key is good, then one per resource that
+    the account reads and that needs a right of its own; return the resources that are closed.
 
     Raises:
         ConfigError: the account has no key.
         ProviderError: the key is refused, or nobody answers.
     """
 
-    async def check() -> None:
+    async def check() -> dict[str, ProviderError]:
+        closed: dict[str, ProviderError] = {}
         async with room.connect(account) as client:
             await room.probe(client)
+            for name, ask in room.scopes(client).items():
+                try:
+                    if name in (account.resources or ()):
+                        await ask()
+                except ProviderError as error:
+                    closed[name] = error
+        return closed
 
-    asyncio.run(check())
+    return asyncio.run(check())

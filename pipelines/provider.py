@@ -6,7 +6,7 @@ The rest of the code meets it as one `Provider`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from types import ModuleType
@@ -133,6 +133,11 @@ class Provider:
             ProviderError: it is not, or nobody answers.
         """
         await self._module("client").probe(client)
+
+    def scopes(self, client: Any) -> Mapping[str, Callable[[], Awaitable[object]]]:
+        """Resource → one request that needs the key's right to read it."""
+        found: Mapping[str, Callable[[], Awaitable[object]]] = self._module("client").scopes(client)
+        return found
 
     def source(self, pull: Pull) -> DltSource:
         """The dlt source that reads one pull."""

@@ -229,6 +229,7 @@ def status(found: Status, *, as_json: bool) -> None:
             r.account,
             r.resource,
             r.rows,
+            r.rejected,
             r.is_complete,
             r.last_synced_at,
             as_duration(r.age_seconds),
@@ -236,7 +237,10 @@ def status(found: Status, *, as_json: bool) -> None:
         )
         for r in found.resources
     ]
-    columns = ("account", "resource", "rows", "complete", "last synced (UTC)", "age", "last error")
+    columns = (
+        "account", "resource", "rows", "rejected", "complete", "last synced (UTC)", "age",
+        "last error",
+    )  # fmt: skip
     sys.stdout.write(table(columns, rows))
     snapshot = (
         f"{found.snapshot} ({found.published_at:%Y-%m-%d %H:%M} UTC)"

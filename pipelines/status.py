@@ -21,6 +21,7 @@ class ResourceStatus:
     Attributes:
         account: `<provider>:<name>`.
         rows: rows in the raw table.
+        rejected: rows that could not be landed; `raw_<provider>.rejected` keeps them.
         is_complete: everything the provider lists is there.
         open_gaps: stretches of the list that the next sync goes on with.
         last_synced_at: start of the last sync without an error, UTC; None before the first.
@@ -31,6 +32,7 @@ class ResourceStatus:
     account: str
     resource: str
     rows: int
+    rejected: int
     is_complete: bool
     open_gaps: int
     last_synced_at: datetime | None
@@ -92,6 +94,7 @@ def _resources(
                 account=f"{room.name}:{state.account}",
                 resource=state.resource,
                 rows=_rows(connection, room, state.resource, state.account),
+                rejected=_rejected(connection, room, state.resource, state.account),
                 is_complete=state.is_complete,
                 open_gaps=len(state.position.get("gaps", ())),
                 last_synced_at=synced.astimezone(UTC) if synced else None,
@@ -112,4 +115,12 @@ def _rows(
 ) -> int:
     sql = f'select count(*) from {room.schema}."{resource}" where account = $1'
     counted = connection.execute(sql, [account]).fetchone()
+    return int(counted[0]) if counted else 0
+
+
+def _rejected(
+    connection: duckdb.DuckDBPyConnection, room: Provider, resource: str, account: str
+) -> int:
+    sql = f"select count(*) from {room.schema}.rejected where account = $1 and resource = $2"
+    counted = connection.execute(sql, [account, resource]).fetchone()
     return int(counted[0]) if counted else 0

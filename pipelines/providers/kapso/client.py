@@ -12,7 +12,7 @@ Some lists moved from the second envelope to the first in 2026, so every list ac
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -266,3 +266,12 @@ async def probe(client: Kapso) -> None:
     await client.transport.get(
         f"{PLATFORM}/whatsapp/phone_numbers", {"page": 1, "per_page": 1}, is_whole=is_list
     )
+
+
+def scopes(client: Kapso) -> Mapping[str, Callable[[], Awaitable[object]]]:
+    """Resource → one request that needs the key's right to read it."""
+    return {
+        "conversations": lambda: client.conversations(None),
+        "messages": lambda: client.messages(None),
+        "contacts": lambda: client.contacts(None),
+    }

@@ -8,7 +8,7 @@ GET /api/v2/…    Authorization: Bearer wspy_…
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -162,3 +162,12 @@ async def connect(account: Account) -> AsyncIterator[Waspy]:
 async def probe(client: Waspy) -> None:
     """The cheapest request that needs a good key."""
     await client.transport.get(f"{API}/conversations", {"limit": 1}, is_whole=_is_list)
+
+
+def scopes(client: Waspy) -> Mapping[str, Callable[[], Awaitable[object]]]:
+    """Resource → one request that needs the key's right to read it."""
+    return {
+        "contacts": lambda: client.contacts(1, 1),
+        "templates": lambda: client.templates(None),
+        "channels": lambda: client.channels(None),
+    }
