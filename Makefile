@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check bench clean
+.PHONY: help demo test faults check bench clean
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -14,6 +14,9 @@ demo: $(READY) ## Sync a made-up shop over HTTP, build the metrics and show them
 
 test: $(READY) ## Run every test
 	$(BIN)/python -m pytest -q
+
+faults: $(READY) ## Break everything on purpose; write the figures of docs/reliability.md
+	DOBLECHECK_WRITE_FIGURES=1 $(BIN)/python -m pytest -q -m 'matrix or not matrix' tests/faults
 
 check: $(READY) ## Lint, formatting, types, SQL style, import rules
 	$(BIN)/ruff check .

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,10 @@ from pipelines.settings import Account
 from pipelines.simulation import Clock, serve
 from pipelines.warehouse import Warehouse
 from pipelines.world import World, make_world
+
+# A third room that only tests know: a folder on the path, and nothing else.
+sys.path.append(str(Path(__file__).parent / "rooms"))
+ROOMS = (*find(), *(import_module(name).PROVIDER for name in ("toy",)))
 
 KEY = "CANARY-key-of-the-shop"
 ENDS_AT = datetime(2026, 3, 20, 21, 0, tzinfo=UTC)
@@ -61,7 +67,7 @@ class Shop:
                     "retry_seconds": 0.01,
                 }
             )
-            self.warehouse.ensure_raw_tables(find())
+            self.warehouse.ensure_raw_tables(ROOMS)
             wanted = resources or frozenset(self.room.resources)
             chosen = Order(resources=wanted, now=self.clock.now + after, **order)
             return sync_account(self.warehouse, self.room, account, chosen)
@@ -100,7 +106,7 @@ def small_world() -> World:
     return make_world(seed=11, ends_at=ENDS_AT, days=14, conversations_per_day=12)
 
 
-@pytest.fixture(params=find(), ids=lambda room: room.name)
+@pytest.fixture(params=ROOMS, ids=lambda room: room.name)
 def room(request: pytest.FixtureRequest) -> Provider:
     found: Provider = request.param
     return found
