@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
+from pipelines.provider import Provider
+from pipelines.providers import find
+
 from .conftest import ENDS_AT, Shop
 
 SPAN = (ENDS_AT - timedelta(days=9), ENDS_AT - timedelta(days=3))
+
+
+@pytest.fixture(params=[room for room in find() if room.ranged], ids=lambda room: room.name)
+def room(request: pytest.FixtureRequest) -> Provider:
+    found: Provider = request.param
+    return found
 
 
 def forget(shop: Shop, table: str, ids: list[str]) -> None:
