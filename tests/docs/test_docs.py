@@ -20,19 +20,6 @@ from pipelines.providers import find
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("benchmarks", "dashboards", "docs", "flows", "models", "pipelines", "tests")
-REGISTRIES = (
-    "registry.example",
-    "files.example",
-    "packages.example",
-    "packages.example",
-    "crates.io",
-    "rubygems.org",
-    "proxy.golang.org",
-    "repo.maven.apache.org",
-    "hub.getdbt.com",
-    "registry.",
-)
-
 _FENCED = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(\s*([^()\s]+)[^)]*\)")
 _CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
@@ -126,11 +113,6 @@ def resources_without_a_row(text: str, resources: Iterable[str]) -> list[str]:
     return [name for name in resources if not re.search(rf"^\| *`{name}` *\|", text, re.MULTILINE)]
 
 
-def registries_named(text: str) -> list[str]:
-    """Package registries that a page names: where packages come from is the installation's word."""
-    return [host for host in REGISTRIES if host in text.lower()]
-
-
 @cache
 def pages() -> dict[str, str]:
     """Every page, by its path from the top."""
@@ -176,11 +158,6 @@ def test_a_page_links_to_what_exists(page: str) -> None:
 @pytest.mark.parametrize("page", pages())
 def test_a_page_names_what_exists(page: str) -> None:
     assert unknown_names(pages()[page], known()) == []
-
-
-@pytest.mark.parametrize("page", pages())
-def test_a_page_names_no_registry(page: str) -> None:
-    assert registries_named(pages()[page]) == []
 
 
 @pytest.mark.parametrize("room", find(), ids=lambda room: room.name)
@@ -246,7 +223,6 @@ def test_a_bad_page_is_found_out() -> None:
         "pipelines.gone.name",
     ]
     assert resources_without_a_row(BAD, ["rows", "columns"]) == ["columns"]
-    assert registries_named(BAD) == ["registry.example"]
 
 
 def test_the_checks_see_the_pages_the_tests_and_the_models() -> None:
