@@ -189,7 +189,7 @@ See [here](other.md), [there](missing.md), [a part](other.md#part-one), [no part
 
 `test_there`, `test_gone`, `fct_things`, `fct_gone`, `fct_things.id`, `fct_things.gone`,
 `raw_shop.rows`, `raw_shop.gone`, `pipelines/a.py`, `pipelines/gone.py`, `pipelines.a`,
-`pipelines.a.name`, `pipelines.gone.name`, `select 1`. Packages are on registry.example.
+`pipelines.a.name`, `pipelines.gone.name`, `select 1`.
 
 | resource | endpoint |
 | --- | --- |
