@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 from pipelines.cursors import Page
@@ -53,6 +53,12 @@ class Kapso:
         """Contacts of the project, newest created first."""
         return await self._listed(f"{PLATFORM}/whatsapp/contacts", cursor)
 
+    async def contact(self, identity: str) -> Row:
+        """One contact, by its id."""
+        path = f"{PLATFORM}/whatsapp/contacts/{quote(identity, safe='')}"
+        answer = await self.transport.get(path, is_whole=_is_single)
+        return cast("Row", answer.body["data"])
+
     async def calls(self, number: str, since: str | None, cursor: str | None) -> Page[Row]:
         """Calls of one number that started at or after `since` (ISO 8601)."""
         params = {"since": since, "fields": "kapso(default)"}
@@ -79,6 +85,10 @@ class Kapso:
 def is_list(body: Any) -> bool:
     """Whether an answer is a list: an error or an empty object with a 200 is not an empty page."""
     return isinstance(body, dict) and isinstance(body.get("data"), list)
+
+
+def _is_single(body: Any) -> bool:
+    return isinstance(body, dict) and isinstance(body.get("data"), dict)
 
 
 def page_of(body: Mapping[str, Any], fetched_at: datetime) -> Page[Row]:

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 import dlt
 
 from pipelines.cursors import Page
-from pipelines.provider import Row
+from pipelines.deletions import Deletions, Reading
+from pipelines.errors import Unavailable
+from pipelines.provider import GONE, Row
 from pipelines.providers.kapso.client import Kapso
 from pipelines.providers.kapso.tables import (
     CALLS,
@@ -57,7 +59,7 @@ def kapso(pull: Pull) -> Iterator[DltResource]:
     yield resource(pull, PHONE_NUMBERS, reader.phone_numbers)
     yield resource(pull, CONVERSATIONS, reader.conversations)
     yield resource(pull, MESSAGES, reader.messages)
-    yield resource(pull, CONTACTS, reader.contacts)
+    yield resource(pull, CONTACTS, reader.contacts, GONE)
     yield resource(pull, CALLS, reader.calls)
     yield resource(pull, TEMPLATES, reader.templates)
 
@@ -90,7 +92,20 @@ class _Reader:
         )
 
     async def contacts(self) -> None:
-        await self._pull.newest_first(CONTACTS, self._api.contacts, refreshes=CONTACT_REFRESHES)
+        """Walk the list; a walk of all of it also tells who is gone."""
+        deletions = Deletions(self._pull, CONTACTS, self._has_contact)
+        reading = Reading(self._api.contacts)
+        await self._pull.newest_first(CONTACTS, reading, refreshes=CONTACT_REFRESHES)
+        await deletions.compare(reading.ids, is_complete=reading.is_complete)
+
+    async def _has_contact(self, identity: str) -> bool:
+        try:
+            await self._api.contact(identity)
+        except Unavailable as error:
+            if error.status != 404:
+                raise
+            return False
+        return True
 
     async def calls(self) -> None:
         """Calls of every number, from the newest start known, less the lookback."""
