@@ -66,7 +66,21 @@ COMMON_COLUMNS: Mapping[str, str] = {
 """Columns every raw table has beside its fields, with their SQL types."""
 
 REJECTED = Table("rejected", fields("id", resource="@resource", reason="@reason", body="@body"))
-"""Rows that could not be landed, whole, with the reason: every room has this table."""
+"""Rows that could not be landed, whole, with the reason."""
+
+GONE = Table(
+    "gone",
+    fields(
+        "id",  # `<resource>|<provider_id>`
+        resource="@resource",
+        provider_id="@provider_id",
+        missed_since="@missed_since",  # null: it was gone, and came back
+    ),
+)
+"""Rows that the provider no longer has. They stay where they are: nothing is deleted from raw."""
+
+SHARED_TABLES = (REJECTED, GONE)
+"""Tables that every room has."""
 
 
 @dataclass(frozen=True)

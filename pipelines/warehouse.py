@@ -34,7 +34,7 @@ from pipelines.errors import (
     WarehouseError,
 )
 from pipelines.failpoint import failpoint
-from pipelines.provider import COMMON_COLUMNS, REJECTED, Provider, Table
+from pipelines.provider import COMMON_COLUMNS, SHARED_TABLES, Provider, Table
 
 if TYPE_CHECKING:
     from pipelines.settings import Settings
@@ -326,7 +326,7 @@ def ensure_raw_tables(connection: duckdb.DuckDBPyConnection, rooms: Iterable[Pro
     for room in rooms:
         connection.execute(f"create schema if not exists {room.schema}")
         connection.execute(SYNC_STATE.format(schema=room.schema))
-        for table in (*room.tables, REJECTED):
+        for table in (*room.tables, *SHARED_TABLES):
             _ensure_table(connection, room.schema, table)
 
 

@@ -46,6 +46,7 @@ final as (
         display_name,
         tags,
         opted_in,
+        is_deleted,
         created_at
     from listed
     union all
@@ -62,6 +63,7 @@ final as (
         null as display_name,
         null as tags,
         null as opted_in,
+        false as is_deleted,
         null as created_at
     from unlisted
 

@@ -52,7 +52,7 @@ final as (
         -- when they were here
         least(contacts.created_at, active.first_message_at) as first_seen_at,
         active.last_inbound_at,
-        false as is_deleted
+        contacts.is_deleted
     from contacts
     inner join persons on contacts.contact_key = persons.contact_key
     left join active on contacts.contact_key = active.contact_key

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from pipelines.provider import REJECTED, Provider
+from pipelines.provider import SHARED_TABLES, Provider
 from pipelines.providers import find
 
 ROOT = Path(__file__).parents[2]
@@ -147,7 +147,7 @@ def _columns(model: Path) -> frozenset[str]:
 
 
 def _raw_tables(room: Provider) -> frozenset[str]:
-    return frozenset({table.name for table in room.tables} | {REJECTED.name, "sync_state"})
+    return frozenset({"sync_state", *(table.name for table in (*room.tables, *SHARED_TABLES))})
 
 
 @pytest.mark.parametrize("page", pages())

@@ -18,6 +18,15 @@ def built(warehouse):
     contact("older", wa_id="5215512345678", created="2025-01-01T00:00:00Z")
     contact("newer", wa_id="+52 55 1234 5678", created="2026-01-01T00:00:00.000000Z")
     contact("moved", wa_id="5491126032641", account="second")
+    for contact_id, missed_since in (("erased", "2026-03-01T00:00:00Z"), ("returned", None)):
+        contact(contact_id)
+        w.add(
+            "raw_kapso.gone",
+            id=f"contacts|{contact_id}",
+            resource="contacts",
+            provider_id=contact_id,
+            missed_since=missed_since,
+        )
     w.asks("by bsuid", 0, id="bsuid", kapso_phone_number="", business_scoped_user_id="AR.ana")
     w.asks("by sender id", 0, id="sender", kapso_phone_number=None, from_user_id="AR.ana")
     w.asks("by phone", 0, id="phone", kapso_phone_number="+54 11 15 2603-2641")
@@ -141,3 +150,8 @@ def test_health_shows_rows_and_the_state_of_the_last_walk(built):
 def test_author_coverage_is_null_without_outbound_messages(built):
     coverage = {row["author_coverage"] for row in built.rows("select * from marts.dim_accounts")}
     assert coverage == {None}
+
+
+def test_a_contact_that_was_erased_is_deleted_until_it_comes_back(built):
+    deleted = built.rows("select contact_id from marts.dim_contacts where is_deleted")
+    assert deleted == [{"contact_id": "erased"}]

@@ -176,7 +176,9 @@ def test_every_raw_table_of_every_room_is_there(warehouse: Warehouse) -> None:
         sql = "select table_schema, table_name from information_schema.tables"
         there = set(connection.execute(sql).fetchall())
     names = {(room.schema, table.name) for room in find() for table in room.tables}
-    assert there == names | {(r.schema, n) for r in find() for n in ("rejected", "sync_state")}
+    assert there == names | {
+        (r.schema, n) for r in find() for n in ("rejected", "gone", "sync_state")
+    }
 
 
 def test_folders_are_for_their_owner_only(warehouse: Warehouse) -> None:

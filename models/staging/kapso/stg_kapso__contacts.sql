@@ -6,13 +6,23 @@ contacts as (
 
 ),
 
+gone as (
+
+    select
+        account,
+        provider_id
+    from {{ source('raw_kapso', 'gone') }}
+    where resource = 'contacts' and missed_since is not null
+
+),
+
 final as (
 
     select
         -- ids
         'kapso' as provider,
-        account,
-        id as contact_id,
+        contacts.account,
+        contacts.id as contact_id,
         {{ phone_in('wa_id') }} as phone,
         coalesce({{ clean('business_scoped_user_id') }}, {{ bsuid_in('wa_id') }}) as bsuid,
         {{ clean('username') }} as username,
@@ -21,11 +31,14 @@ final as (
         coalesce({{ clean('display_name') }}, {{ clean('profile_name') }}) as display_name,
         cast(null as text) as tags,
         cast(null as boolean) as opted_in,
+        gone.provider_id is not null as is_deleted,
 
         -- times
         {{ to_instant('created_at') }} as created_at,
-        fetched_at
+        contacts.fetched_at
     from contacts
+    left join gone
+        on contacts.account = gone.account and contacts.id = gone.provider_id
 
 )
 

@@ -12,18 +12,31 @@ conversations as (
 
 ),
 
-listed as (
+gone as (
 
     select
         account,
-        id as contact_id,
-        phone_number as customer,
+        provider_id
+    from {{ source('raw_waspy', 'gone') }}
+    where resource = 'contacts' and missed_since is not null
+
+),
+
+listed as (
+
+    select
+        contacts.account,
+        contacts.id as contact_id,
+        contacts.phone_number as customer,
         {{ clean('name') }} as display_name,
         {{ clean('tags') }} as tags,
         {{ to_boolean('opted_in') }} as opted_in,
+        gone.provider_id is not null as is_deleted,
         {{ to_instant('created_at') }} as created_at,
-        fetched_at
+        contacts.fetched_at
     from contacts
+    left join gone
+        on contacts.account = gone.account and contacts.id = gone.provider_id
 
 ),
 
@@ -37,6 +50,7 @@ embedded as (
         max({{ json_text(to_json('contact'), ['name']) }}) as display_name,
         cast(null as text) as tags,
         cast(null as boolean) as opted_in,
+        false as is_deleted,
         cast(null as timestamptz) as created_at,
         max(fetched_at) as fetched_at
     from conversations
@@ -75,6 +89,7 @@ final as (
         display_name,
         tags,
         opted_in,
+        is_deleted,
 
         -- times
         created_at,

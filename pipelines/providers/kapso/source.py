@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 import dlt
 
 from pipelines.cursors import Fetch, Page
-from pipelines.provider import Row, Table
+from pipelines.deletions import Deletions, Reading
+from pipelines.provider import GONE, Row, Table
 from pipelines.providers.kapso.broadcasts import BroadcastReader
 from pipelines.providers.kapso.client import LIMIT, Kapso
 from pipelines.providers.kapso.fanouts import FanOuts
@@ -71,7 +73,7 @@ def kapso(pull: Pull) -> Iterator[DltResource]:
     yield resource(pull, PHONE_NUMBERS, numbers.phone_numbers)
     yield resource(pull, CONVERSATIONS, reader.conversations)
     yield resource(pull, MESSAGES, reader.messages)
-    yield resource(pull, CONTACTS, reader.contacts)
+    yield resource(pull, CONTACTS, reader.contacts, GONE)
     yield resource(pull, CALLS, numbers.calls)
     yield resource(pull, TEMPLATES, numbers.templates)
     yield resource(pull, BROADCASTS, broadcasts.broadcasts)
@@ -119,7 +121,11 @@ class _Reader:
         return max(1, -(-missing // LIMIT))
 
     async def contacts(self) -> None:
-        await self._pull.newest_first(CONTACTS, self._api.contacts, refreshes=CONTACT_REFRESHES)
+        """Walk the list; a walk of all of it also tells who is gone."""
+        deletions = Deletions(self._pull, CONTACTS, partial(self._api.exists, CONTACTS.name))
+        reading = Reading(self._api.contacts)
+        await self._pull.newest_first(CONTACTS, reading, refreshes=CONTACT_REFRESHES)
+        await deletions.compare(reading.ids, is_complete=reading.is_complete)
 
     async def users(self) -> None:
         await self._short(USERS, self._api.users)

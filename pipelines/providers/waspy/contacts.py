@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from pipelines.cursors import Page
+from pipelines.deletions import Deletions, ids_of
 from pipelines.errors import Unavailable
 from pipelines.provider import Row
 from pipelines.providers.waspy.client import LIMIT, Numbered, Waspy
@@ -34,18 +35,23 @@ class ContactReader:
         self._pull = pull
         self._api: Waspy = pull.client
         self._position = pull.positions.setdefault(CONTACTS.name, {})
+        self._listed: set[str] = set()
 
     async def read(self) -> None:
         """Look at the first page; scan the list when it tells of something new or a day passed."""
+        deletions = Deletions(self._pull, CONTACTS, self._is_there)
         first = await self._api.contacts(1)
         fresh = self._take(first.page)
+        is_whole = False
         if self._is_scan_due() or not await self._is_explained(first, fresh):
-            await self._scan()
+            is_whole = await self._scan()
+        await deletions.compare(self._listed, is_complete=is_whole)
         self._position["total"] = first.total
         self._pull.outcomes[CONTACTS.name].is_complete = bool(self._position.get("is_complete"))
         await self._look_up_unknown()
 
     def _take(self, page: Page[Row]) -> int:
+        self._listed |= ids_of(page.rows)
         return self._pull.take(CONTACTS, page)
 
     def _is_scan_due(self) -> bool:
@@ -66,8 +72,8 @@ class ContactReader:
         known = len(self._pull.current(CONTACTS, ("id",)))
         return bool(known - first.total == self._position.get("surplus", 0))
 
-    async def _scan(self) -> None:
-        """Read the whole list until it can be trusted, and remember whether it could."""
+    async def _scan(self) -> bool:
+        """Read the whole list until it can be trusted; return whether it could be."""
         seen: set[str] = set()
         is_complete, before = False, None
         for size, is_backwards in PASSES:
@@ -83,6 +89,7 @@ class ContactReader:
             "scanned_at": self._pull.now.isoformat(),
             "surplus": known - len(seen),  # contacts that Waspy no longer lists
         }
+        return is_complete
 
     async def _pass(self, size: int, *, is_backwards: bool) -> tuple[set[str], set[int | None]]:
         """Every id one pass saw, and the totals its pages told."""
@@ -93,8 +100,7 @@ class ContactReader:
             answers.append(await self._api.contacts(len(answers) + 1, size))
         for answer in answers:
             self._take(answer.page)
-        rows = (row for answer in answers for row in answer.page.rows)
-        ids = {str(row.get("id")) for row in rows if isinstance(row, dict)}
+        ids = {identity for answer in answers for identity in ids_of(answer.page.rows)}
         return ids, {answer.total for answer in answers}
 
     async def _pages_of(self, numbers: Iterable[int], size: int) -> list[Numbered]:
@@ -109,6 +115,9 @@ class ContactReader:
         unknown = sorted(identity for identity in named - known - gone if identity)
         missing = await asyncio.gather(*map(self._look_up, unknown[:SINGLE_LOOKUPS]))
         self._position["gone"] = sorted(gone | {identity for identity in missing if identity})
+
+    async def _is_there(self, identity: str) -> bool:
+        return await self._look_up(identity) is None
 
     async def _look_up(self, identity: str) -> str | None:
         """Take one contact; return its id when Waspy has it no longer."""
