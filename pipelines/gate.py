@@ -74,7 +74,12 @@ class Gate:
         heappush(self._line, (_URGENCY.get(), next(self._count), ticket))
         if self._keeper is None:
             self._keeper = asyncio.create_task(self._keep())
-        await ticket
+        try:
+            await ticket
+        except asyncio.CancelledError:
+            if not ticket.cancelled():  # let in and called off at once: the place is given back
+                self._slots.release()
+            raise
         try:
             yield
         finally:

@@ -129,6 +129,29 @@ def test_a_request_that_gives_up_leaves_its_place() -> None:
     assert asyncio.run(go()) == 1
 
 
+def test_a_request_that_gives_up_as_it_is_let_in_gives_its_place_back() -> None:
+    time = Time()
+
+    async def go() -> int:
+        door = gate(time, concurrency=1)
+
+        async def one() -> int:
+            async with door.turn():
+                return 1
+
+        async with door.turn():
+            leaving = asyncio.create_task(one())
+            await asyncio.sleep(0)
+        for _ in range(3):  # until its ticket is called, before it has noticed
+            await asyncio.sleep(0)
+            if not door._line:
+                break
+        leaving.cancel()
+        return await asyncio.wait_for(one(), 1)
+
+    assert asyncio.run(go()) == 1
+
+
 def test_a_smaller_quota_that_the_provider_tells_is_kept() -> None:
     time = Time()
     starts: list[float] = []
