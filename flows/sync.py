@@ -5,6 +5,7 @@ python -m flows.sync        # one run, here and now
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from prefect import flow, get_run_logger, task
@@ -40,6 +41,7 @@ def run(config: Path | None = None) -> None:
         DoblecheckError: an account could not be read whole. The others are read, built and
             published all the same.
     """
+    os.umask(0o077)  # the warehouse holds what customers wrote
     settings = load(config, find())
     warehouse = open_warehouse(settings)
     with warehouse.lock():
