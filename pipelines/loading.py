@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,12 +46,18 @@ class Loader:
         self._pipeline = self._opened()
 
     def finish_pending(self) -> None:
-        """Load what a killed run had read. What can't be loaded is set aside.
+        """Load what a killed run had read. What can't be loaded is set aside; what was in the
+        middle of it is dropped, and read again.
 
         Raises:
             DiskFull, WarehouseBusy: it can be loaded later; it stays where it is.
         """
         failpoint("load.pending")
+        if self._is_half_loaded():
+            # Loading it again would double the rows that are in dlt's staging tables already, and
+            # an upsert inserts both. Nothing is wrong with it, so nobody needs it kept.
+            shutil.rmtree(self._folder)
+            self._pipeline = self._make()
         try:
             self._load()
         except (DiskFull, WarehouseBusy):
@@ -88,6 +95,10 @@ class Loader:
         except WarehouseError as error:
             self._start_anew(error)
             raise
+
+    def _is_half_loaded(self) -> bool:
+        """Whether a run was killed while it loaded: dlt writes this file when it begins to."""
+        return any(self._folder.glob("load/normalized/*/applied_schema_updates.json"))
 
     def _load(self) -> None:
         with _explained("loading"):

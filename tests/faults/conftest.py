@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fault_bench import Bench, Difference, bench
+from fault_bench import Bench, Difference, bench, contents, copied
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 BEGIN, END = "<!-- figures: make faults -->", "<!-- end of figures -->"
@@ -71,14 +71,24 @@ def simulators() -> Iterator[Bench]:
 
 
 @pytest.fixture(scope="session")
-def expected(simulators: Bench, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """What a run that was never killed ends with."""
-    return simulators.straight(tmp_path_factory.mktemp("straight"))
-
-
-@pytest.fixture(scope="session")
 def template(simulators: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A warehouse two days behind its providers."""
     folder = tmp_path_factory.mktemp("template")
     simulators.begin(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def undisturbed(
+    simulators: Bench, template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A warehouse after a run that nothing disturbed."""
+    folder = copied(template, tmp_path_factory.mktemp("undisturbed") / "shop")
+    assert simulators.run(folder) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def expected(undisturbed: Path) -> Any:
+    """What it holds."""
+    return contents(undisturbed)

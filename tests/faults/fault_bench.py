@@ -11,14 +11,15 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial, wraps
 from multiprocessing import forkserver
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import dlt.destinations.impl.duckdb.duck
 import dlt.load.load
@@ -38,6 +39,9 @@ from pipelines.world import World, make_world
 
 for _room in find():  # imported once, before the forks
     importlib.import_module(f"{_room.package}.source")
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 KEY = "CANARY-key-of-the-shop"
 ENDS_AT = datetime(2026, 3, 20, 21, 0, tzinfo=UTC)
@@ -63,12 +67,6 @@ class Bench:
     urls: dict[str, str] = field(default_factory=dict)
     apps: dict[str, Any] = field(default_factory=dict)
 
-    def straight(self, folder: Path) -> dict[str, Counter[tuple[Any, ...]]]:
-        """What a run that nothing disturbs ends with."""
-        self.begin(folder)
-        assert self.run(folder) == 0
-        return contents(folder)
-
     def begin(self, folder: Path) -> None:
         """A warehouse that was synced two days ago; the clock then shows today."""
         self.clock.now = BEFORE
@@ -80,10 +78,15 @@ class Bench:
         return in_process(partial(sync, folder, self.urls, self.clock.now, armed))
 
 
+@cache
+def small_world() -> World:
+    return make_world(seed=11, ends_at=ENDS_AT, days=5, conversations_per_day=9)
+
+
 @contextmanager
 def bench() -> Iterator[Bench]:
     """A bench with its simulators served."""
-    world = make_world(seed=11, ends_at=ENDS_AT, days=5, conversations_per_day=9)
+    world = small_world()
     made = Bench(world, Clock(now=ENDS_AT))
     with ExitStack() as stack:
         for room in find():
@@ -215,10 +218,12 @@ def _start_the_server() -> None:
     """
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-    _forks.set_forkserver_preload(["fault_bench"])
+    os.environ["FAULTS_WARM"] = "1"
+    _forks.set_forkserver_preload(["fault_kinds"])
     try:
         forkserver.ensure_running()
     finally:
+        os.environ.pop("FAULTS_WARM")
         os.environ.pop("PYTHONPATH")
         if before is not None:
             os.environ["PYTHONPATH"] = before
@@ -243,6 +248,12 @@ def start(work: Callable[[], int]) -> Any:
 
 def _exit_with(work: Callable[[], int]) -> None:
     raise SystemExit(work())
+
+
+def on_both_cores(case: Callable[[T], R], cases: Iterable[T]) -> list[R]:
+    """Try cases two at a time; each spends its time in processes of its own."""
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(case, cases))
 
 
 def copied(template: Path, folder: Path) -> Path:
@@ -278,7 +289,7 @@ def twice(folder: Path) -> int:
         )
 
 
-@dataclass
+@dataclass(frozen=True)
 class Difference:
     """How a warehouse differs from one that nothing disturbed."""
 
@@ -293,6 +304,9 @@ class Difference:
         more = sum((there[name] - expected[name]).total() for name in expected)
         differing = tuple(name for name in expected if there[name] != expected[name])
         return cls(lost, max(more, twice(folder)), differing)
+
+
+NOTHING = Difference(0, 0)
 
 
 def wait_until(is_true: Callable[[], bool], *, seconds: float = 30.0) -> None:
