@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from pipelines.simulation import (
     with_rows,
 )
 from pipelines.world import World
+
+logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # a cut connection is meant
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def meet(folder: Path, expected: Path, room_name: str, kind_name: str, path: str
         report, _ = yard.sync()
     assert report.is_ok, (path, report)
     found = yard.compared_with(contents(expected))
-    (folder / "difference.json").write_text(json.dumps(asdict(found)))
+    (folder / "difference.json").write_text(json.dumps(astuple(found)))
     return 0
 
 

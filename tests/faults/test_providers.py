@@ -72,7 +72,8 @@ def met(template: Path, undisturbed: Path, tmp_path: Path, room: Provider) -> An
     def case(name: str, path: str) -> Difference:
         folder = copied(template, tmp_path / path)
         assert in_process(partial(meet, folder, undisturbed, room.name, name, path)) == 0, path
-        return Difference(**json.loads((folder / "difference.json").read_text()))
+        lost, duplicated, tables = json.loads((folder / "difference.json").read_text())
+        return Difference(lost, duplicated, tuple(tables))
 
     return lambda name, paths: on_both_cores(partial(case, name), paths)
 
