@@ -71,7 +71,7 @@ class Loader:
         Raises:
             DoblecheckError: it could not be read.
         """
-        with self._set_aside_on_failure(), _explained("reading"):
+        with _explained("reading"):
             failpoint("load.extract")
             self._pipeline.extract(source)
         failpoint("load.extracted")
@@ -83,13 +83,8 @@ class Loader:
             WarehouseError: it could not be loaded; then it is set aside, so that no later run
                 stumbles over it, unless time may help.
         """
-        with self._set_aside_on_failure():
-            self._load()
-
-    @contextmanager
-    def _set_aside_on_failure(self) -> Iterator[None]:
         try:
-            yield
+            self._load()
         except (DiskFull, WarehouseBusy):
             raise
         except WarehouseError as error:

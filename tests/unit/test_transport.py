@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -17,6 +17,7 @@ from pipelines.errors import (
     BadPayload,
     BadRequest,
     ProviderError,
+    Stopped,
     Unauthorized,
     Unavailable,
     Unreachable,
@@ -277,3 +278,67 @@ def test_a_page_with_a_bad_row_is_asked_for_again_and_then_taken_without_it() ->
 def test_a_page_that_is_good_json_and_would_lose_something_is_asked_for_once() -> None:
     body = rb'{"data":[{"id":"a","id":"b"},{"id":"c"}]}'
     assert ask(lambda n: httpx.Response(200, content=body))[:2] == ({"data": [{}, {"id": "c"}]}, 1)
+
+
+def test_a_body_that_drips_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.transport.TOTAL_SECONDS", 0.1)
+
+    async def drops() -> AsyncIterator[bytes]:
+        while True:
+            yield b" "
+            await asyncio.sleep(0.01)
+
+    with pytest.raises(Unreachable, match="TimeoutError") as caught:
+        ask(lambda n: httpx.Response(200, content=drops()))
+    assert caught.value.requests == TRIES  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("waits_for", ["its quota", "an answer", "Retry-After"])
+def test_a_stop_ends_every_wait(waits_for: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.transport.GRACE_SECONDS", 0.1)
+    seen = []
+
+    async def handle(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        await asyncio.sleep(100 if waits_for == "an answer" else 0)
+        return httpx.Response(429, headers={"Retry-After": "100"})
+
+    async def go() -> list[Any]:
+        transport = Transport(
+            title="Shop",
+            base_url="https://api.example",
+            headers={},
+            requests_per_minute=1 if waits_for == "its quota" else 1000,
+            concurrency=2,
+            client=httpx.AsyncClient(transport=httpx.MockTransport(handle)),
+        )
+        asking = [asyncio.ensure_future(transport.get("/x")) for _ in range(5)]
+        await asyncio.sleep(0.05)
+        transport.stop()
+        async with asyncio.timeout(2):
+            return await asyncio.gather(*asking, return_exceptions=True)
+
+    assert {type(result) for result in asyncio.run(go())} == {Stopped}
+    assert len(seen) <= 2
+
+
+def test_an_answer_that_is_on_its_way_when_the_run_stops_is_kept() -> None:
+    async def handle(request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0.1)
+        return httpx.Response(200, json=[])
+
+    async def go() -> Any:
+        transport = Transport(
+            title="Shop",
+            base_url="https://api.example",
+            headers={},
+            requests_per_minute=1000,
+            concurrency=1,
+            client=httpx.AsyncClient(transport=httpx.MockTransport(handle)),
+        )
+        asking = asyncio.ensure_future(transport.get("/x"))
+        await asyncio.sleep(0.02)
+        transport.stop()
+        return (await asking).body
+
+    assert asyncio.run(go()) == []
