@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.cursors import Page, follow
 from pipelines.deletions import Deletions, Reading
 from pipelines.errors import ProviderError, Unreachable
-from pipelines.provider import GONE, Row, Table, fields
+from pipelines.provider import GONE, Provider, Row, Table, fields
+from pipelines.providers import find
 from pipelines.pull import Pull
 from pipelines.simulation import Fault, broken
 from pipelines.walks import Refresh
@@ -279,6 +281,13 @@ def test_a_reading_that_begins_in_the_middle_is_not_complete() -> None:
     assert not asyncio.run(read(None, "4", "2"))
     assert not asyncio.run(read(None, "6", None, "4", "2"))
     assert asyncio.run(read(None, "6", "4", "2"))
+
+
+@pytest.fixture(params=find(), ids=lambda room: room.name)
+def room(request: pytest.FixtureRequest) -> Provider:
+    """The rooms that tell deletions: a provider's, not the tests' own."""
+    found: Provider = request.param
+    return found
 
 
 def erased(world: World) -> str:
