@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pipelines.cursors import Page, follow
 from pipelines.deletions import Deletions, Reading
 from pipelines.errors import ProviderError, Unreachable
-from pipelines.provider import GONE, Provider, Row, Table, fields
+from pipelines.provider import GONE, Row, Table, fields
 from pipelines.providers import find
 from pipelines.pull import Pull
 from pipelines.simulation import Fault, broken
@@ -284,10 +284,9 @@ def test_a_reading_that_begins_in_the_middle_is_not_complete() -> None:
 
 
 @pytest.fixture(params=find(), ids=lambda room: room.name)
-def room(request: pytest.FixtureRequest) -> Provider:
+def room(request: pytest.FixtureRequest) -> Any:
     """The rooms that tell deletions: a provider's, not the tests' own."""
-    found: Provider = request.param
-    return found
+    return request.param
 
 
 def erased(world: World) -> str:
