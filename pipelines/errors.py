@@ -7,6 +7,8 @@ DoblecheckError
 │   ├── WarehouseBusy          another run holds it: wait for it
 │   ├── DiskFull               make room, then run again
 │   └── NotPublished           nothing to read yet: run a build first
+├── LogError                   exit 1: the delivery log could not be read or written
+│   └── LogBroken              its disk failed: nothing more is taken until the next start
 ├── BuildFailed                exit 1: the models or their tests failed; the old snapshot stays
 └── ProviderError              exit 1: an account or a resource could not be read
     ├── Unauthorized           the key is refused: ends the account
@@ -54,6 +56,14 @@ class DiskFull(WarehouseError):
 
 class NotPublished(WarehouseError):
     """No snapshot has been published yet."""
+
+
+class LogError(DoblecheckError):
+    """The log of webhook deliveries could not be read or written."""
+
+
+class LogBroken(LogError):
+    """The log can't be trusted with anything more in this process."""
 
 
 class BuildFailed(DoblecheckError):

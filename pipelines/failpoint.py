@@ -3,6 +3,7 @@
 DOBLECHECK_FAILPOINT=load.normalized=kill          dies there as from `kill -9`
 DOBLECHECK_FAILPOINT=pull.page:3=raise             fails when it gets there the third time
 DOBLECHECK_FAILPOINT=publish.copy=enospc           fails as a full disk does
+DOBLECHECK_FAILPOINT=log.commit=eio                fails as a broken disk does
 DOBLECHECK_FAILPOINT=transport.ask=sleep           stands still for a minute
 
 `NAMES` lists every place, so that a test can try them all.
@@ -57,8 +58,14 @@ NAMES: dict[str, str] = {
     "publish.pointed": "after readers see the new snapshot",
     "publish.forget": "before old snapshots are removed",
     "publish.end": "after a publication",
+    "log.begin": "in a commit of the delivery log, before its rows",
+    "log.commit": "after its rows, before they are on disk",
+    "log.committed": "after they are on disk",
 }
 """Place → what it stands before or after."""
+
+
+_FAILURES = {"enospc": errno.ENOSPC, "eio": errno.EIO}
 
 
 class Injected(Exception):
@@ -82,8 +89,8 @@ class _Armed:
 def _act(action: str) -> None:
     if action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
-    elif action == "enospc":
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    elif action in _FAILURES:
+        raise OSError(_FAILURES[action], os.strerror(_FAILURES[action]))
     elif action == "sleep":
         time.sleep(SLEEP_SECONDS)
     else:

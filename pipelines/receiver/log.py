@@ -1,0 +1,154 @@
+"""The delivery log: every body that a provider signed, in the order in which it was stored.
+
+The receiver appends, ingest reads by sequence. What `append` came back from is on disk; what a
+provider sends twice is one record. Two kinds, with the same promises: a SQLite file, and a
+PostgreSQL table for several receivers.
+
+    log = open_log(settings)
+    for delivery in log.read(after=log.ingested(), limit=1000): …
+    log.note_ingested(delivery.sequence)                    # for the backlog's figures only
+    log.forget(up_to=delivery.sequence, before=ninety_days_ago)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from hashlib import sha256
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from pipelines.settings import Settings
+
+FILE_NAME = "deliveries.db"
+
+READ_BYTES = 32 * 1024 * 1024
+"""What one `read` holds at most, but for a single larger body."""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """What came over the wire, its signature checked and nothing else.
+
+    Attributes:
+        received_at: when it was whole, UTC, by this machine's clock.
+        headers: the few that the room names, in lower case. Nobody signed them.
+        body: as received, to the byte.
+    """
+
+    provider: str
+    account: str
+    received_at: datetime
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+    @cached_property
+    def digest(self) -> bytes:
+        """SHA-256 of the body."""
+        return sha256(self.body).digest()
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One record of the log: an arrival with its place.
+
+    Attributes:
+        sequence: 1, 2, 3 …, in the order of the commits: what a reader has not seen is higher
+            than all it has seen.
+        body_sha256: of the body as it was received, in hex, also after an erasure changed it.
+        copies: how often the same body came again.
+    """
+
+    sequence: int
+    provider: str
+    account: str
+    received_at: datetime
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    body_sha256: str
+    copies: int = 0
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """What waits for ingest.
+
+    Attributes:
+        records: deliveries after the one that ingest noted.
+        oldest_at: when the first of them was received, UTC; None when there is none.
+        last_sequence: of the newest delivery; 0 when there never was one.
+        ingested: the sequence that ingest noted.
+    """
+
+    records: int
+    oldest_at: datetime | None
+    last_sequence: int
+    ingested: int
+
+
+Rewrite = Callable[[Delivery], bytes]
+"""What is to be left of a delivery's body: the body itself when nothing changes, empty bytes when
+nothing is to be left."""
+
+
+class DeliveryLog(Protocol):
+    """See the module. Every method raises LogError when the log can't be used."""
+
+    def append(self, arrivals: Sequence[Arrival]) -> list[bool]:
+        """Store in one transaction; for each, whether it is new. On disk when this returns.
+
+        One thread at a time.
+
+        Raises:
+            LogError: nothing of it is stored.
+            LogBroken: nor will anything be, until the process is started anew.
+        """
+        ...
+
+    def read(self, after: int, limit: int) -> list[Delivery]:
+        """The deliveries that follow a sequence, in order; fewer than `limit` when they are large.
+
+        Empty means that there are no more. A record never appears later below one that was read.
+        """
+        ...
+
+    def last_sequence(self) -> int:
+        """The highest sequence ever given; 0 when there is none."""
+        ...
+
+    def ingested(self) -> int:
+        """The sequence that ingest noted last; 0 when it never did."""
+        ...
+
+    def note_ingested(self, sequence: int) -> None:
+        """Remember how far ingest got. For the backlog: what is loaded, the warehouse knows."""
+        ...
+
+    def backlog(self) -> Backlog:
+        """What waits for ingest. Costs the same for a long log as for a short one."""
+        ...
+
+    def forget(self, up_to: int, before: datetime) -> int:
+        """Remove what is both loaded (`sequence <= up_to`) and old; return how many."""
+        ...
+
+    def erase(self, rewrite: Rewrite) -> int:
+        """Rewrite every delivery that `rewrite` changes; return how many.
+
+        What is left empty is not read again, but stays known: the same body sent once more would
+        not bring the person back.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the file or the connection."""
+        ...
+
+
+def open_log(settings: Settings) -> DeliveryLog:
+    """The log that the settings name. Nothing is made before the first append."""
+    from pipelines.receiver.sqlite_log import SqliteLog
+
+    return SqliteLog(settings.data_path / FILE_NAME)

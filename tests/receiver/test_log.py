@@ -1,0 +1,240 @@
+"""The delivery log: what it promises, whichever kind it is."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from itertools import pairwise
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from pipelines.errors import LogBroken, LogError
+from pipelines.failpoint import Injected, arm
+from pipelines.receiver import sqlite_log
+from pipelines.receiver.log import Arrival, Backlog, Delivery, DeliveryLog
+from pipelines.receiver.sqlite_log import SqliteLog
+
+NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
+
+
+def arrival(body: bytes = b'{"a":1}', *, account: str = "shop", minute: int = 0) -> Arrival:
+    return Arrival(
+        provider="toy",
+        account=account,
+        received_at=NOON + timedelta(minutes=minute),
+        headers={"content-type": "application/json"},
+        body=body,
+    )
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[DeliveryLog]:
+    made = SqliteLog(tmp_path / "data" / "deliveries.db")
+    yield made
+    made.close()
+    arm("")
+
+
+def bodies(log: DeliveryLog) -> list[bytes]:
+    return [delivery.body for delivery in log.read(0, 10_000)]
+
+
+def test_what_was_appended_is_read_as_it_came(log: DeliveryLog) -> None:
+    body = bytes(range(256))
+    assert log.append([arrival(body)]) == [True]
+    (found,) = log.read(0, 10)
+    assert found.sequence == 1
+    assert (found.provider, found.account, found.received_at) == ("toy", "shop", NOON)
+    assert found.headers == {"content-type": "application/json"}
+    assert found.body == body
+    assert found.body_sha256 == sha256(body).hexdigest()
+
+
+def test_a_log_that_nobody_wrote_is_empty_and_is_not_made(log: DeliveryLog, tmp_path: Path) -> None:
+    assert log.read(0, 10) == []
+    assert log.backlog() == Backlog(records=0, oldest_at=None, last_sequence=0, ingested=0)
+    assert log.forget(10, NOON) == 0
+    assert not (tmp_path / "data").exists()
+
+
+def test_the_same_body_again_is_counted_and_adds_no_record(log: DeliveryLog) -> None:
+    assert log.append([arrival(), arrival(minute=1)]) == [True, False]
+    assert log.append([arrival(minute=2)]) == [False]
+    assert log.append([arrival(account="other")]) == [True]
+    assert [(d.sequence, d.account, d.copies) for d in log.read(0, 10)] == [
+        (1, "shop", 2),
+        (2, "other", 0),
+    ]
+
+
+def test_reading_goes_on_after_a_sequence_and_large_bodies_come_in_parts(
+    log: DeliveryLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.append([arrival(b"%d" % i) for i in range(5)])
+    assert [d.body for d in log.read(2, 2)] == [b"2", b"3"]
+    assert log.read(5, 2) == []
+    monkeypatch.setattr(sqlite_log, "READ_BYTES", 2)
+    assert [d.sequence for d in log.read(0, 5)] == [1, 2]
+
+
+def test_the_backlog_is_what_ingest_did_not_note(log: DeliveryLog) -> None:
+    log.append([arrival(b"%d" % i, minute=i) for i in range(5)])
+    assert log.backlog() == Backlog(5, NOON, 5, 0)
+    log.note_ingested(3)
+    assert log.backlog() == Backlog(2, NOON + timedelta(minutes=3), 5, 3)
+    log.note_ingested(5)
+    assert log.backlog() == Backlog(0, None, 5, 5)
+
+
+def test_only_what_is_loaded_and_old_is_forgotten_and_no_sequence_comes_back(
+    log: DeliveryLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_log, "CHUNK_ROWS", 3)
+    log.append([arrival(b"%d" % i, minute=i) for i in range(10)])
+    assert log.forget(up_to=8, before=NOON + timedelta(minutes=5)) == 5
+    assert bodies(log) == [b"5", b"6", b"7", b"8", b"9"]
+    assert log.forget(up_to=7, before=NOON + timedelta(days=1)) == 2
+    assert log.forget(up_to=10, before=NOON + timedelta(days=1)) == 3
+    assert bodies(log) == []
+    log.append([arrival(b"new")])
+    assert [d.sequence for d in log.read(0, 10)] == [11]
+
+
+def test_an_erased_body_leaves_no_byte_and_does_not_come_back(
+    log: DeliveryLog, tmp_path: Path
+) -> None:
+    canary = b"CANARY-5491155550000"
+    log.append([arrival(b"keep"), arrival(b"x" * 9000 + canary), arrival(b"y" + canary)])
+
+    def rewrite(delivery: Delivery) -> bytes:
+        return b"" if delivery.body[:1] == b"x" else delivery.body.replace(canary, b"-")
+
+    assert log.erase(rewrite) == 2
+    assert bodies(log) == [b"keep", b"y-"]
+    assert log.append([arrival(b"x" * 9000 + canary), arrival(b"y" + canary)]) == [False, False]
+    assert bodies(log) == [b"keep", b"y-"]
+    log.close()
+    for file in (tmp_path / "data").iterdir():
+        assert canary not in file.read_bytes()
+
+
+def test_the_files_are_for_their_owner_only(log: DeliveryLog, tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        log.append([arrival()])
+        modes = {path: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*")}
+    finally:
+        os.umask(before)
+    assert modes.pop(tmp_path / "data") == 0o700
+    assert len(modes) == 3
+    assert set(modes.values()) == {0o600}
+
+
+def test_a_commit_waits_for_the_disk(tmp_path: Path) -> None:
+    log = SqliteLog(tmp_path / "deliveries.db")
+    log.append([arrival()])
+    connection = log._writer()
+    assert connection.execute("pragma journal_mode").fetchone() == ("wal",)
+    assert connection.execute("pragma synchronous").fetchone() == (2,)
+    log.close()
+
+
+@pytest.mark.parametrize("place", ["log.begin", "log.commit"])
+@pytest.mark.parametrize("how", ["raise", "enospc", "eio"])
+def test_a_commit_that_fails_stores_nothing_of_it(log: DeliveryLog, place: str, how: str) -> None:
+    log.append([arrival(b"before")])
+    arm(f"{place}={how}")
+    with pytest.raises({"raise": Injected, "enospc": LogError, "eio": LogBroken}[how]):
+        log.append([arrival(b"one"), arrival(b"two")])
+    assert bodies(log) == [b"before"]
+    assert log.append([arrival(b"one")]) == [True]
+
+
+def test_a_full_disk_is_told_and_the_log_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    log = SqliteLog(tmp_path / "deliveries.db")
+    log.append([arrival(b"before")])
+    pages = log._writer().execute("pragma page_count").fetchone()[0]
+    log._writer().execute(f"pragma max_page_count = {pages}")
+    with pytest.raises(LogError, match="no room") as told:
+        log.append([arrival(b"secret" * 10_000)])
+    assert not isinstance(told.value, LogBroken)
+    assert told.value.__cause__ is None
+    log._writer().execute("pragma max_page_count = 1000000")
+    assert log.append([arrival(b"secret" * 10_000)]) == [True]
+    log.close()
+
+
+def test_a_log_that_may_only_be_read_is_told(tmp_path: Path) -> None:
+    log = SqliteLog(tmp_path / "deliveries.db")
+    log.append([arrival(b"before")])
+    log._writer().execute("pragma query_only = on")
+    with pytest.raises(LogError, match="READONLY"):
+        log.append([arrival(b"after")])
+    log.close()
+
+
+def test_a_damaged_log_is_told(tmp_path: Path) -> None:
+    (tmp_path / "deliveries.db").write_bytes(b"no database, but as long as one" * 99)
+    with pytest.raises(LogBroken, match="damaged"):
+        SqliteLog(tmp_path / "deliveries.db").append([arrival()])
+
+
+def test_a_log_that_was_moved_away_is_begun_anew(tmp_path: Path) -> None:
+    path = tmp_path / "deliveries.db"
+    log = SqliteLog(path)
+    log.append([arrival(b"one")])
+    for file in tmp_path.iterdir():
+        file.rename(file.with_name(f"old-{file.name}"))
+    log.append([arrival(b"two")])
+    assert bodies(log) == [b"two"]
+    assert bodies(SqliteLog(tmp_path / "old-deliveries.db")) == [b"one"]
+    log.close()
+
+
+def _append_many(path: Path, name: bytes, commits: int) -> None:
+    log = SqliteLog(path)
+    for i in range(commits):
+        log.append([arrival(b"%s %d %d" % (name, i, j)) for j in range(3)])
+    log.close()
+
+
+def test_two_receivers_on_one_file_lose_nothing_and_a_reader_skips_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "deliveries.db"
+    writers = [
+        get_context("fork").Process(target=_append_many, args=(path, name, 60))
+        for name in (b"first", b"second")
+    ]
+    for writer in writers:
+        writer.start()
+    log, seen = SqliteLog(path), []
+    while any(writer.is_alive() for writer in writers) or log.last_sequence() > len(seen):
+        seen += log.read(seen[-1].sequence if seen else 0, 7)
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    assert [delivery.sequence for delivery in seen] == list(range(1, 361))
+    assert len({delivery.body for delivery in seen}) == 360
+    for name in (b"first", b"second"):
+        own = [d.body.split()[1:] for d in seen if d.body.startswith(name)]
+        assert all(int(a[0]) <= int(b[0]) for a, b in pairwise(own))
+
+
+def test_a_reader_never_makes_the_writer_wait(tmp_path: Path) -> None:
+    log = SqliteLog(tmp_path / "deliveries.db")
+    log.append([arrival(b"one")])
+    other = sqlite3.connect(tmp_path / "deliveries.db", isolation_level=None)
+    other.execute("begin")
+    other.execute("select * from deliveries").fetchall()
+    assert log.append([arrival(b"two")]) == [True]
+    other.close()
+    log.close()
+
+
+def test_a_record_shows_no_body_where_it_is_printed() -> None:
+    shown = repr(replace(arrival(b"CANARY"), headers={}))
+    assert "CANARY" not in shown
