@@ -105,6 +105,7 @@ final as (
         channels.provider,
         channels.account,
         channels.channel_id,
+        {{ mart_key('channels', 'channel_id') }} as channel_key,
         hours.policy,
         coalesce(hours.timezone, {{ default_timezone() }}) as timezone,
         goals.first_response_seconds as first_response_target_seconds,

@@ -128,6 +128,8 @@ final as (
         -- what it is
         direction,
         sender_kind,
+        agent_id,
+        campaign_id,
         message_type,
         text_length,
         template_name,

@@ -90,6 +90,7 @@ final as (
 
         -- who sent it
         {{ lowered('identified.kapso_origin') }} as origin,
+        cast(null as text) as agent_id,  -- no message says which user wrote it
         cast(null as boolean) as is_ai,
         cast(null as text) as campaign_id,
         coalesce({{ lowered('identified.kapso_origin') }} = 'history_sync', false) as is_imported,

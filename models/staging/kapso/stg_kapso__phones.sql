@@ -12,6 +12,8 @@ phones as (
     select phone from {{ ref('stg_kapso__calls') }}
     union
     select phone from {{ ref('stg_kapso__channels') }}
+    union
+    select phone from {{ ref('stg_kapso__broadcast_recipients') }}
 
 ),
 

@@ -62,6 +62,10 @@ final as (
 
         -- who sent it
         {{ lowered('parsed.origin') }} as origin,
+        coalesce(
+            {{ json_text('parsed.metadata_json', ['agentId']) }},
+            {{ json_text('parsed.metadata_json', ['userId']) }}
+        ) as agent_id,
         {{ to_boolean('parsed.sent_by_ai') }} as is_ai,
         {{ clean('parsed.campaign_id') }} as campaign_id,
         false as is_imported,

@@ -1,0 +1,55 @@
+with
+
+messages as (
+
+    select * from {{ ref('fct_messages') }}
+
+),
+
+classified as (
+
+    select * from {{ ref('int_messages__classified') }}
+
+),
+
+replies as (
+
+    select * from {{ ref('int_templates__replied') }}
+
+),
+
+broadcasts as (
+
+    select * from {{ ref('int_messages__broadcasts') }}
+
+),
+
+final as (
+
+    select
+        -- keys
+        messages.message_key,
+        messages.provider,
+        messages.account,
+        messages.template_key,
+        messages.thread_key,
+        messages.channel_key,
+        messages.contact_key,
+        coalesce(broadcasts.broadcast_id, classified.campaign_id) as broadcast_id,
+
+        -- what became of it
+        messages.occurred_at,
+        coalesce(messages.status in ('delivered', 'read', 'played'), false) as is_delivered,
+        coalesce(messages.status in ('read', 'played'), false) as is_read,
+        coalesce(messages.status = 'failed', false) as is_failed,
+        replies.replied_at,
+        messages.estimated_cost_usd
+    from messages
+    inner join classified on messages.message_key = classified.message_key
+    left join replies on messages.message_key = replies.message_key
+    left join broadcasts on messages.message_key = broadcasts.message_key
+    where messages.direction = 'outbound' and messages.message_type = 'template'
+
+)
+
+select * from final
