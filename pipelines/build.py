@@ -17,7 +17,7 @@ from typing import Any
 import duckdb
 
 from pipelines.business_time import BusinessHours, clock
-from pipelines.dbt_runner import Dbt, count, names
+from pipelines.dbt_runner import Dbt, count, names, slowest
 from pipelines.errors import BuildFailed
 from pipelines.failpoint import failpoint
 from pipelines.phones import phone_key
@@ -71,13 +71,15 @@ class Sla:
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What a build did. `warnings` names tests that found rows and don't stop a build."""
+    """What a build did. `warnings` names tests that found rows and don't stop a build, `slowest`
+    the models that took longest, with their seconds."""
 
     as_of: datetime
     models: int
     tests: int
     seconds: float
     warnings: tuple[str, ...] = field(default=())
+    slowest: tuple[tuple[str, float], ...] = field(default=())
 
 
 def build(
@@ -130,6 +132,7 @@ def build(
         tests=count(built, "test"),
         seconds=time.monotonic() - started,
         warnings=tuple(sorted(names(built, {"warn"}))),
+        slowest=tuple(slowest(built)),
     )
 
 

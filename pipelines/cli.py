@@ -136,13 +136,15 @@ def _sync(
 ) -> None:
     from pipelines import run as steps
     from pipelines import show
+    from pipelines.journal import Journal
 
     settings = context.obj.settings()
     rooms = context.obj.rooms
     chosen = steps.targets(settings, rooms, accounts=accounts, resources=resources)
     warehouse = context.obj.warehouse(settings)
     is_stopping = _stop_signal()
-    with warehouse.lock(), show.Progress() as progress:
+    journal = Journal(settings.data_path).run("backfill" if "span" in what else "sync")
+    with warehouse.lock(), journal as entry, show.Progress() as progress:
         reports = steps.sync(
             warehouse,
             rooms,
@@ -152,8 +154,10 @@ def _sync(
             on_account=progress.account,
             **what,
         )
+        entry.read(reports)
         is_whole = all(report.is_ok for report in reports) and len(reports) == len(chosen)
         if is_stopping() and not is_whole:
+            entry.ends("stopped", STOPPED)
             progress.say(STOPPED)
     show.reports(reports, as_json=as_json)
     _exit_unless(is_whole)
@@ -184,13 +188,16 @@ def build(
     """Build and test the models, then publish a snapshot for readers."""
     from pipelines import run as steps
     from pipelines import show
+    from pipelines.journal import Journal
 
     settings = context.obj.settings()
     warehouse = context.obj.warehouse(settings)
     moment = _moment(as_of)
-    with warehouse.lock(), show.Progress() as progress:
+    journal = Journal(settings.data_path).run("build")
+    with warehouse.lock(), journal as entry, show.Progress() as progress:
         progress.say("building the models")
         built = steps.build(warehouse, context.obj.rooms, settings, as_of=moment, full=full)
+        entry.built(built[0])
     show.built(*built, as_json=as_json)
 
 
@@ -199,6 +206,7 @@ def run(context: typer.Context, as_of: AsOf = None, as_json: Json = False) -> No
     """Sync, build and publish: what a schedule repeats."""
     from pipelines import run as steps
     from pipelines import show
+    from pipelines.journal import Journal
 
     settings = context.obj.settings()
     rooms = context.obj.rooms
@@ -206,7 +214,8 @@ def run(context: typer.Context, as_of: AsOf = None, as_json: Json = False) -> No
     warehouse = context.obj.warehouse(settings)
     moment = _moment(as_of)
     is_stopping = _stop_signal()
-    with warehouse.lock(), show.Progress() as progress:
+    journal = Journal(settings.data_path).run("run")
+    with warehouse.lock(), journal as entry, show.Progress() as progress:
         reports = steps.sync(
             warehouse,
             rooms,
@@ -215,11 +224,14 @@ def run(context: typer.Context, as_of: AsOf = None, as_json: Json = False) -> No
             on_page=progress.page,
             on_account=progress.account,
         )
+        entry.read(reports)
         if is_stopping():
+            entry.ends("stopped", STOPPED)
             progress.say(STOPPED)
             raise typer.Exit(1)
         progress.say("building the models")
         result, snapshot = steps.build(warehouse, rooms, settings, as_of=moment)
+        entry.built(result)
     show.ran(reports, result, snapshot, as_json=as_json)
     _exit_unless(all(report.is_ok for report in reports))
 

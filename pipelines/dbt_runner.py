@@ -79,6 +79,13 @@ def names(result: dbtRunnerResult, statuses: Iterable[str]) -> list[str]:
     return [run.node.name for run in _runs(result) if run.status in statuses]
 
 
+def slowest(result: dbtRunnerResult, limit: int = 5) -> list[tuple[str, float]]:
+    """The models that took longest, with their seconds."""
+    models = [run for run in _runs(result) if run.node.resource_type == "model"]
+    models.sort(key=lambda run: run.execution_time, reverse=True)
+    return [(run.node.name, round(run.execution_time, 3)) for run in models[:limit]]
+
+
 def _runs(result: dbtRunnerResult) -> list[Any]:
     return list(getattr(result.result, "results", None) or [])
 

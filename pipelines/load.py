@@ -17,7 +17,7 @@ from typing import Any
 
 from pipelines.errors import DoblecheckError, ProviderError, WarehouseError
 from pipelines.failpoint import failpoint
-from pipelines.loading import Loader
+from pipelines.loading import Loader, writing
 from pipelines.provider import Provider
 from pipelines.pull import CHUNK_ROWS, Outcome, Pull
 from pipelines.settings import Account
@@ -195,7 +195,8 @@ class _Sync:
             return  # a range says nothing of how far the lists are read
         states = [self._state(name, pull) for name in sorted(pull.wanted)]
         failpoint("sync.positions")
-        self.warehouse.save_sync_states(self.room, states)
+        with writing:
+            self.warehouse.save_sync_states(self.room, states)
         failpoint("sync.written")
 
     def _state(self, name: str, pull: Pull) -> SyncState:

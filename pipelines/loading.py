@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from dlt.extract import DltSource
 
 log = logging.getLogger(__name__)
+
+writing = threading.RLock()
+"""Held while an account is written: accounts are read side by side, but those of one room go
+through the same staging tables of dlt, and one would empty them under the other."""
 
 
 class Loader:
@@ -96,7 +101,7 @@ class Loader:
         return any(self._folder.glob("load/normalized/*/applied_schema_updates.json"))
 
     def _load(self) -> None:
-        with _explained("loading"):
+        with writing, _explained("loading"):
             while self._pipeline.has_pending_data:
                 failpoint("load.normalize")
                 self._pipeline.normalize()

@@ -105,28 +105,54 @@ def sync(
     With a `span`, read that range again instead of what is new. The caller holds the
     warehouse's lock.
     """
-    from pipelines.load import Order, sync_account  # imports httpx
-
     failpoint("sync.begin")
     warehouse.ensure_raw_tables(rooms)
     reports = []
     for target in chosen:
-        order = Order(
-            resources=target.resources,
+        report = sync_one(
+            warehouse,
+            target,
             is_full=is_full,
             span=span,
-            seconds=None if span else target.account.minutes_per_run * 60 or None,
-            now=now or datetime.now(UTC),
+            now=now,
             is_stopping=is_stopping,
-            on_page=lambda resource, rows, name=target.name: on_page(name, resource, rows),  # type: ignore[misc]
+            on_page=on_page,
         )
-        report = sync_account(warehouse, target.room, target.account, order)
         on_account(report)
         reports.append(report)
         failpoint("sync.end")
         if is_stopping():
             break
     return reports
+
+
+def sync_one(
+    warehouse: Warehouse,
+    target: Target,
+    *,
+    is_full: bool = False,
+    span: tuple[datetime, datetime] | None = None,
+    now: datetime | None = None,
+    is_stopping: Callable[[], bool] = lambda: False,
+    on_page: Callable[[str, str, int], None] = lambda account, resource, rows: None,
+) -> Report:
+    """Sync one account. Several may be synced side by side, by threads of one process: they are
+    read at the same time and written one after another.
+
+    The caller holds the warehouse's lock and has made the raw tables.
+    """
+    from pipelines.load import Order, sync_account  # imports httpx
+
+    order = Order(
+        resources=target.resources,
+        is_full=is_full,
+        span=span,
+        seconds=None if span else target.account.minutes_per_run * 60 or None,
+        now=now or datetime.now(UTC),
+        is_stopping=is_stopping,
+        on_page=lambda resource, rows: on_page(target.name, resource, rows),
+    )
+    return sync_account(warehouse, target.room, target.account, order)
 
 
 def build(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipelines.build import BuildResult
     from pipelines.demo import Demo
+    from pipelines.journal import Entry
     from pipelines.load import Report
     from pipelines.provider import Check
     from pipelines.status import Status
@@ -248,6 +249,27 @@ def status(found: Status, *, as_json: bool) -> None:
         else "none"
     )
     print(f"\nwarehouse  {found.warehouse}\nsnapshot   {snapshot}")
+    if found.runs:
+        print()
+        _runs(found.runs)
+
+
+def _runs(entries: Sequence[Entry]) -> None:
+    """Print the last runs."""
+    rows = [
+        (
+            entry.started_at,
+            entry.kind,
+            as_duration(entry.seconds),
+            entry.outcome,
+            entry.rows,
+            entry.requests,
+            entry.message,
+        )
+        for entry in entries
+    ]
+    columns = ("run (UTC)", "kind", "took", "outcome", "rows", "requests", "what happened")
+    sys.stdout.write(table(columns, rows))
 
 
 def demo(result: Demo, *, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import duckdb
 
 from pipelines.errors import WarehouseBusy
+from pipelines.journal import Entry, Journal
 from pipelines.provider import Provider
 from pipelines.warehouse import Warehouse, sync_states
 
@@ -42,13 +43,15 @@ class ResourceStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """The warehouse, its newest snapshot, and every resource that was ever synced."""
+    """The warehouse, its newest snapshot, every resource that was ever synced, and the last runs,
+    the newest first."""
 
     warehouse: str
     snapshot: str | None
     published_at: datetime | None
     is_running: bool
     resources: tuple[ResourceStatus, ...]
+    runs: tuple[Entry, ...]
 
 
 def read(warehouse: Warehouse, rooms: Sequence[Provider], *, now: datetime | None) -> Status:
@@ -63,6 +66,7 @@ def read(warehouse: Warehouse, rooms: Sequence[Provider], *, now: datetime | Non
         published_at=datetime.fromtimestamp(changed, UTC) if changed else None,
         is_running=is_running,
         resources=resources,
+        runs=tuple(Journal(warehouse.data_dir).last()),
     )
 
 

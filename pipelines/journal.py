@@ -1,0 +1,192 @@
+"""The log of runs: what each one did, kept beside the warehouse so that `status` can tell it with a
+server or without.
+
+    <data_dir>/runs.jsonl       a line when a run begins, a line when it ends
+
+A run that was killed has no second line, and that is how it is known.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pipelines.errors import DoblecheckError
+
+if TYPE_CHECKING:
+    from pipelines.build import BuildResult
+    from pipelines.load import Report
+
+KEPT = 500
+"""Runs that the log keeps; it is cut when it holds twice as many lines."""
+
+Outcome = Literal["ok", "failed", "stopped", "skipped", "running", "killed"]
+
+
+@dataclass
+class Entry:
+    """One run.
+
+    Attributes:
+        kind: the command or the flow: sync, run, backfill, build, ingest, maintain.
+        outcome: running until it ends; killed when it never told its end.
+        message: what went wrong, or why it was skipped; None when nothing did.
+        rows: rows new or changed in the raw tables.
+        requests: made to the providers.
+        accounts: the part of each account, by `<provider>:<name>`.
+        build: models, tests and seconds of the build; None when there was none.
+    """
+
+    kind: str
+    id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    pid: int = field(default_factory=os.getpid)
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    ended_at: datetime | None = None
+    outcome: Outcome = "running"
+    message: str | None = None
+    rows: int = 0
+    requests: int = 0
+    accounts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    build: dict[str, Any] | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took; None while it has not ended."""
+        return (self.ended_at - self.started_at).total_seconds() if self.ended_at else None
+
+    def read(self, reports: Sequence[Report]) -> None:
+        """Add what was read of some accounts."""
+        for report in reports:
+            name = f"{report.provider}:{report.account}"
+            self.rows += report.changed
+            self.requests += report.requests
+            self.accounts[name] = {
+                "ok": report.is_ok,
+                "rows": report.changed,
+                "requests": report.requests,
+                "rejected": sum(outcome.rejected for outcome in report.outcomes.values()),
+                "left_requests": report.left,
+                "seconds": round(report.seconds, 1),
+                "error": _first_error(report),
+            }
+        failed = [name for name, told in self.accounts.items() if not told["ok"]]
+        if failed and self.message is None:
+            self.message = f"not read whole: {', '.join(failed)}"
+
+    def built(self, result: BuildResult) -> None:
+        """Add what was built."""
+        self.build = {
+            "models": result.models,
+            "tests": result.tests,
+            "seconds": round(result.seconds, 1),
+            "warnings": list(result.warnings),
+            "slowest": [list(model) for model in result.slowest],
+        }
+
+    def ends(self, outcome: Outcome, message: str | None = None) -> None:
+        """Say how it ends. Without a word it is ok, or failed when an account is."""
+        self.outcome, self.message = outcome, message or self.message
+
+
+class Journal:
+    """The log of runs of one data folder."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.path = data_dir / "runs.jsonl"
+
+    @contextmanager
+    def run(self, kind: str) -> Iterator[Entry]:
+        """Log a run: its beginning now, its end when the block is left.
+
+        An error of ours is told in its own words, any other by its kind: it may quote rows.
+        """
+        entry = Entry(kind)
+        self._write(entry)
+        try:
+            yield entry
+        except BaseException as error:
+            if entry.outcome == "running":
+                is_failure = isinstance(error, Exception)  # Ctrl-C is none
+                entry.ends("failed" if is_failure else "stopped", _told(error))
+            raise
+        finally:
+            if entry.outcome == "running":
+                entry.outcome = "failed" if entry.message else "ok"
+            entry.ended_at = datetime.now(UTC)
+            self._write(entry)
+
+    def last(self, count: int = 10) -> list[Entry]:
+        """The newest runs, the newest first."""
+        if not self.path.exists():
+            return []
+        by_id: dict[str, Entry] = {}
+        for line in self.path.read_text("utf-8").splitlines():
+            entry = _parsed(line)
+            if entry is not None:
+                by_id[entry.id] = entry
+        entries = sorted(by_id.values(), key=lambda entry: entry.started_at)[-count:]
+        return [_as_it_is(entry) for entry in reversed(entries)]
+
+    def _write(self, entry: Entry) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
+        with os.fdopen(os.open(self.path, flags, 0o600), "r+", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            _cut(file.fileno(), self.path)
+            file.write(json.dumps(asdict(entry), default=str, ensure_ascii=False) + "\n")
+
+
+def _cut(descriptor: int, path: Path) -> None:
+    """Drop the oldest lines. In place, under the lock: another run may have the file open."""
+    lines = path.read_bytes().splitlines(keepends=True)
+    if len(lines) >= 4 * KEPT:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, b"".join(lines[-2 * KEPT :]))
+
+
+def _parsed(line: str) -> Entry | None:
+    """The entry of a line; None for one that a full disk or a newer version wrote."""
+    try:
+        told = json.loads(line)
+        times = {
+            name: datetime.fromisoformat(told[name]) if told[name] else None
+            for name in ("started_at", "ended_at")
+        }
+        return Entry(**{**told, **times})
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _as_it_is(entry: Entry) -> Entry:
+    if entry.outcome == "running" and not _is_alive(entry.pid):
+        entry.outcome = "killed"
+    return entry
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _first_error(report: Report) -> str | None:
+    errors = [report.error, *report.problems, *(o.error for o in report.outcomes.values())]
+    return next((str(error) for error in errors if error), None)
+
+
+def _told(error: BaseException) -> str:
+    return (
+        str(error) if isinstance(error, DoblecheckError) else f"unexpected {type(error).__name__}"
+    )
