@@ -27,7 +27,7 @@ from pipelines import run
 from pipelines.demo import ENDS_AT, KEY, settings_of
 from pipelines.provider import Provider
 from pipelines.providers import find
-from pipelines.warehouse import Warehouse
+from pipelines.warehouse import at
 
 DAYS = 365
 PORT = 8470
@@ -80,7 +80,7 @@ def timed(work: Callable[[], Any]) -> tuple[float, float, Any]:
 
 
 def sync(room: Provider, url: str, folder: Path) -> Any:
-    warehouse = Warehouse(folder / "warehouse.duckdb", folder)
+    warehouse = at(folder / "warehouse.duckdb", folder)
     settings = settings_of(folder, {room.name: url})
     with warehouse.lock():
         return run.sync(warehouse, find(), run.targets(settings, find()))[0]
@@ -104,7 +104,7 @@ def builds(url: str, room: Provider) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         report = sync(room, url, folder)
-        warehouse = Warehouse(folder / "warehouse.duckdb", folder)
+        warehouse = at(folder / "warehouse.duckdb", folder)
         settings = settings_of(folder, {room.name: url})
         for what in ("first build and publish in a process", "next one"):
             wall, cpu, _ = timed(lambda: run.build(warehouse, find(), settings, as_of=ENDS_AT))

@@ -1,12 +1,10 @@
-"""Read-only SQL on the newest snapshot, in the format that is asked for."""
+"""Read-only SQL on what is published, in the format that is asked for."""
 
 from __future__ import annotations
 
 import json
 import sys
 from typing import TYPE_CHECKING, Any, BinaryIO
-
-import duckdb
 
 from pipelines.errors import UsageError
 from pipelines.warehouse import Warehouse
@@ -21,27 +19,14 @@ def answer(warehouse: Warehouse, sql: str, *, format_: str, out: BinaryIO) -> No
     """Write the rows of a query.
 
     Raises:
-        NotPublished: there is no snapshot.
-        UsageError: SQL that DuckDB refuses, or a format that there is not.
+        NotPublished: nothing is published.
+        UsageError: SQL that the warehouse refuses, or a format that there is not.
     """
     if format_ not in FORMATS:
         raise UsageError(f"no format {format_!r}", hint=f"known: {', '.join(FORMATS)}")
     if format_ == "parquet" and out.isatty():
         raise UsageError("parquet is not for a terminal", hint="add: > rows.parquet")
-    _write(_frame(warehouse, sql), format_, out)
-
-
-def _frame(warehouse: Warehouse, sql: str) -> DataFrame:
-    import polars
-
-    with warehouse.reader() as connection:
-        try:
-            rows = connection.sql(sql).to_arrow_table()
-        except duckdb.Error as error:
-            first = str(error).splitlines()[0]
-            raise UsageError(first, hint="tables: doblecheck query 'show all tables'") from None
-    frame = polars.from_arrow(rows)
-    return frame if isinstance(frame, polars.DataFrame) else frame.to_frame()
+    _write(warehouse.answer(sql), format_, out)
 
 
 def _write(frame: DataFrame, format_: str, out: BinaryIO) -> None:

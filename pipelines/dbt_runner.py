@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 
 
 class Dbt:
-    """dbt in this process: its files in `data_dir`, its project inside this package."""
+    """dbt in this process: its files in `data_dir`, its project inside this package.
 
-    def __init__(self, database: Path, data_dir: Path, *, threads: int | None) -> None:
+    Args:
+        output: how it connects, as an output of a dbt profile.
+    """
+
+    def __init__(self, output: Mapping[str, Any], data_dir: Path, *, threads: int | None) -> None:
         self._home = data_dir / "dbt"
         self._home.mkdir(parents=True, exist_ok=True)
-        self._write_profile(database, threads or os.cpu_count() or 1)
+        self._write_profile({**output, "threads": threads or os.cpu_count() or 1})
         self._manifest: Any = None
 
     def run(self, command: str, *arguments: str) -> dbtRunnerResult:
@@ -51,14 +55,8 @@ class Dbt:
         ]
         return flags + (["--exclude-resource-type", "unit_test"] if command == "build" else [])
 
-    def _write_profile(self, database: Path, threads: int) -> None:
-        output = {
-            "type": "duckdb",
-            "path": str(database),
-            "threads": threads,
-            "settings": {"TimeZone": "UTC"},
-        }
-        profile = {"doblecheck": {"target": "duckdb", "outputs": {"duckdb": output}}}
+    def _write_profile(self, output: Mapping[str, Any]) -> None:
+        profile = {"doblecheck": {"target": "warehouse", "outputs": {"warehouse": output}}}
         (self._home / "profiles.yml").write_text(json.dumps(profile))  # JSON is YAML
 
 

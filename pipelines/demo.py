@@ -17,7 +17,7 @@ from pipelines.errors import WarehouseError
 from pipelines.provider import Provider
 from pipelines.providers import find
 from pipelines.settings import Account, Hours, Settings
-from pipelines.warehouse import Warehouse
+from pipelines.warehouse import Warehouse, at
 
 if TYPE_CHECKING:
     from pipelines.show import Progress
@@ -134,7 +134,7 @@ def play(
     """
     started = time.monotonic()
     shutil.rmtree(folder, ignore_errors=True)
-    warehouse = Warehouse(folder / "warehouse.duckdb", folder)
+    warehouse = at(folder / "warehouse.duckdb", folder)
     progress.say(f"making up a shop: {days} days of messages, calls and campaigns")
     with warehouse.lock(), ExitStack() as stack:
         urls = stack.enter_context(_served(rooms, days=days, seed=SEED, port=port))
@@ -153,7 +153,7 @@ def play(
         messages=sum(report.outcomes["messages"].changed for report in reports),
         requests=sum(report.requests for report in reports),
         seconds=time.monotonic() - started,
-        snapshot=_short(warehouse.link),
+        snapshot=_short(folder / "analytics.duckdb"),
         kpis=_kpis(warehouse),
         next_commands=_next_commands(folder),
     )

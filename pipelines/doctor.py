@@ -15,7 +15,7 @@ def examine(settings: Settings, rooms: Sequence[Provider], warehouse: Warehouse)
     return [
         *_accounts(settings, rooms),
         _try("business hours", lambda: _hours(settings)),
-        _try(f"warehouse {warehouse.path}", lambda: _warehouse(warehouse)),
+        _try(f"warehouse {warehouse.name}", lambda: _warehouse(warehouse)),
         _try("published snapshot", lambda: _read(warehouse)),
     ]
 

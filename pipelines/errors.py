@@ -5,6 +5,7 @@ DoblecheckError
 │   └── ConfigError            a setting is missing, misspelt or refused
 ├── WarehouseError             exit 1: the warehouse could not be used
 │   ├── WarehouseBusy          another run holds it: wait for it
+│   ├── WarehouseAway          its server can't be reached: the next run goes on from here
 │   ├── DiskFull               make room, then run again
 │   └── NotPublished           nothing to read yet: run a build first
 ├── LogError                   exit 1: the delivery log could not be read or written
@@ -48,6 +49,10 @@ class WarehouseError(DoblecheckError):
 
 class WarehouseBusy(WarehouseError):
     """Another run holds the warehouse."""
+
+
+class WarehouseAway(WarehouseError):
+    """The server of the warehouse does not answer, or went away."""
 
 
 class DiskFull(WarehouseError):

@@ -20,10 +20,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.errors import DiskFull, DoblecheckError, WarehouseBusy, WarehouseError
+from pipelines.errors import (
+    DiskFull,
+    DoblecheckError,
+    WarehouseAway,
+    WarehouseBusy,
+    WarehouseError,
+)
 from pipelines.failpoint import failpoint
 from pipelines.provider import Provider
-from pipelines.warehouse import Warehouse, disk_full, is_disk_full, is_held
+from pipelines.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from dlt import Pipeline
@@ -55,7 +61,7 @@ class Loader:
         middle of it is dropped, and read again.
 
         Raises:
-            DiskFull, WarehouseBusy: it can be loaded later; it stays where it is.
+            DiskFull, WarehouseAway, WarehouseBusy: it can be loaded later; it stays where it is.
         """
         failpoint("load.pending")
         if self._is_half_loaded():
@@ -65,7 +71,7 @@ class Loader:
             self._pipeline = self._make()
         try:
             self._load()
-        except (DiskFull, WarehouseBusy):
+        except (DiskFull, WarehouseAway, WarehouseBusy):
             raise
         except WarehouseError as error:
             self._start_anew(error)
@@ -76,9 +82,9 @@ class Loader:
         Raises:
             DoblecheckError: it could not be read.
         """
-        with _explained("reading"):
+        with self._explained("reading"):
             failpoint("load.extract")
-            self._pipeline.extract(source)
+            self._pipeline.extract(source, loader_file_format=self._warehouse.load_format)
         failpoint("load.extracted")
 
     def load(self) -> None:
@@ -90,7 +96,7 @@ class Loader:
         """
         try:
             self._load()
-        except (DiskFull, WarehouseBusy):
+        except (DiskFull, WarehouseAway, WarehouseBusy):
             raise
         except WarehouseError as error:
             self._start_anew(error)
@@ -101,7 +107,7 @@ class Loader:
         return any(self._folder.glob("load/normalized/*/applied_schema_updates.json"))
 
     def _load(self) -> None:
-        with writing, _explained("loading"):
+        with writing, self._explained("loading"):
             while self._pipeline.has_pending_data:
                 failpoint("load.normalize")
                 self._pipeline.normalize()
@@ -115,8 +121,9 @@ class Loader:
             pipeline = self._make()
             _look_through(pipeline)
         except Exception as error:  # noqa: BLE001 - torn files fail in every way
-            if is_disk_full(error):
-                raise disk_full() from None
+            explained = self._warehouse.explain(error)
+            if explained:
+                raise explained from None
             self._set_aside(_torn(error))
             return self._make()
         return pipeline
@@ -162,9 +169,24 @@ class Loader:
         return dlt.pipeline(
             pipeline_name=self._folder.name,
             pipelines_dir=str(self._folder.parent),
-            destination=dlt.destinations.duckdb(str(self._warehouse.path)),
+            destination=self._warehouse.dlt_destination(),
             dataset_name=self._room.schema,
         )
+
+    @contextmanager
+    def _explained(self, doing: str) -> Iterator[None]:
+        """Turn dlt's errors into ours: their messages may quote rows."""
+        try:
+            yield
+        except DoblecheckError:
+            raise
+        except Exception as error:  # noqa: BLE001 - dlt lets more than its own errors through
+            causes = list(_causes(error))
+            ours = [cause for cause in causes if isinstance(cause, DoblecheckError)]
+            ours += [told for cause in causes if (told := self._warehouse.explain(cause))]
+            if ours:
+                raise ours[0] from None
+            raise _unexplained(doing, error, causes[-1]) from None
 
 
 def _look_through(pipeline: Pipeline) -> None:
@@ -181,27 +203,6 @@ def _torn(error: BaseException) -> WarehouseError:
 def _free(place: Path) -> Path:
     """A path that is not taken yet."""
     return place if not place.exists() else _free(place.with_name(f"{place.name}_"))
-
-
-@contextmanager
-def _explained(doing: str) -> Iterator[None]:
-    """Turn dlt's errors into ours: their messages may quote rows."""
-    try:
-        yield
-    except DoblecheckError:
-        raise
-    except Exception as error:  # noqa: BLE001 - dlt lets more than its own errors through
-        causes = list(_causes(error))
-        ours = [cause for cause in causes if isinstance(cause, DoblecheckError)]
-        if ours:
-            raise ours[0] from None
-        if any(is_disk_full(cause) for cause in causes):
-            raise disk_full() from None
-        if any(is_held(cause) for cause in causes):
-            raise WarehouseBusy(
-                "another program has the warehouse's file open", hint="close it, then run again"
-            ) from None
-        raise _unexplained(doing, error, causes[-1]) from None
 
 
 def _unexplained(doing: str, error: Any, cause: BaseException) -> WarehouseError:

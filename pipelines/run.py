@@ -162,7 +162,7 @@ def build(
     *,
     as_of: datetime | None = None,
     full: bool = False,
-) -> tuple[BuildResult, Path]:
+) -> tuple[BuildResult, Path | str]:
     """Build and test the models, then publish; return what was built and the snapshot.
 
     The caller holds the warehouse's lock.
@@ -179,8 +179,7 @@ def build(
     policies = settings.sla or {"default": Policy()}
     warehouse.ensure_raw_tables(rooms)
     result = models.build(
-        warehouse.path,
-        data_dir=warehouse.data_dir,
+        warehouse,
         as_of=as_of,
         timezone=settings.timezone,
         business_hours=hours,

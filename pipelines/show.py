@@ -183,11 +183,11 @@ def reports(found: Sequence[Report], *, as_json: bool) -> None:
     sys.stdout.write(table(columns, rows))
 
 
-def _built(result: BuildResult, snapshot: Path) -> dict[str, Any]:
+def _built(result: BuildResult, snapshot: Path | str) -> dict[str, Any]:
     return {**asdict(result), "published": str(snapshot)}
 
 
-def built(result: BuildResult, snapshot: Path, *, as_json: bool) -> None:
+def built(result: BuildResult, snapshot: Path | str, *, as_json: bool) -> None:
     """Print what a build did."""
     if as_json:
         to_json({"ok": True, "build": _built(result, snapshot)})
@@ -198,7 +198,9 @@ def built(result: BuildResult, snapshot: Path, *, as_json: bool) -> None:
     )
 
 
-def ran(found: Sequence[Report], result: BuildResult, snapshot: Path, *, as_json: bool) -> None:
+def ran(
+    found: Sequence[Report], result: BuildResult, snapshot: Path | str, *, as_json: bool
+) -> None:
     """Print what a run did."""
     if as_json:
         ok = all(report.is_ok for report in found)

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import duckdb
-
-from pipelines.errors import WarehouseBusy
 from pipelines.journal import Entry, Journal
 from pipelines.provider import Provider
-from pipelines.warehouse import Warehouse, sync_states
+from pipelines.warehouse import Connection, Warehouse, sync_states
 
 
 @dataclass(frozen=True)
@@ -56,37 +52,21 @@ class Status:
 
 def read(warehouse: Warehouse, rooms: Sequence[Provider], *, now: datetime | None) -> Status:
     """The status as of `now`, by default the current time."""
-    with _connection(warehouse) as (connection, is_running):
-        resources = tuple(_resources(connection, rooms, now or datetime.now(UTC)))
-    is_published = warehouse.link.exists()
-    changed = warehouse.link.stat().st_mtime if is_published else None
+    with warehouse.watch() as seen:
+        resources = tuple(_resources(seen.connection, rooms, now or datetime.now(UTC)))
+    published = warehouse.newest()
     return Status(
-        warehouse=str(warehouse.path),
-        snapshot=str(warehouse.link) if is_published else None,
-        published_at=datetime.fromtimestamp(changed, UTC) if changed else None,
-        is_running=is_running,
+        warehouse=warehouse.name,
+        snapshot=published.place if published else None,
+        published_at=published.at if published else None,
+        is_running=seen.is_running,
         resources=resources,
         runs=tuple(Journal(warehouse.data_dir).last()),
     )
 
 
-@contextmanager
-def _connection(warehouse: Warehouse) -> Iterator[tuple[duckdb.DuckDBPyConnection | None, bool]]:
-    """The writer's file when nobody holds it, else the snapshot; and whether a run goes on."""
-    try:
-        with warehouse.lock():
-            if not warehouse.path.exists():
-                yield None, False
-                return
-            with warehouse.connect() as connection:
-                yield connection, False
-    except WarehouseBusy:
-        with warehouse.reader() as connection:
-            yield connection, True
-
-
 def _resources(
-    connection: duckdb.DuckDBPyConnection | None, rooms: Sequence[Provider], now: datetime
+    connection: Connection | None, rooms: Sequence[Provider], now: datetime
 ) -> Iterator[ResourceStatus]:
     there = _schemas(connection)
     for room in rooms:
@@ -107,24 +87,20 @@ def _resources(
             )
 
 
-def _schemas(connection: duckdb.DuckDBPyConnection | None) -> set[str]:
+def _schemas(connection: Connection | None) -> set[str]:
     if connection is None:
         return set()
     sql = "select schema_name from information_schema.schemata"
     return {name for (name,) in connection.execute(sql).fetchall()}
 
 
-def _rows(
-    connection: duckdb.DuckDBPyConnection, room: Provider, resource: str, account: str
-) -> int:
+def _rows(connection: Connection, room: Provider, resource: str, account: str) -> int:
     sql = f'select count(*) from {room.schema}."{resource}" where account = $1'
     counted = connection.execute(sql, [account]).fetchone()
     return int(counted[0]) if counted else 0
 
 
-def _rejected(
-    connection: duckdb.DuckDBPyConnection, room: Provider, resource: str, account: str
-) -> int:
+def _rejected(connection: Connection, room: Provider, resource: str, account: str) -> int:
     sql = f"select count(*) from {room.schema}.rejected where account = $1 and resource = $2"
     counted = connection.execute(sql, [account, resource]).fetchone()
     return int(counted[0]) if counted else 0

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from real_postgres import Server
 
 # Two cores do several things at once: how long an example takes says nothing.
 settings.register_profile(
@@ -35,3 +39,17 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
         if name.startswith(("DOBLECHECK_", "KAPSO_", "WASPY_")):
             monkeypatch.delenv(name)
     return monkeypatch
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Server:
+    """A real PostgreSQL that all tests share."""
+    from real_postgres import new_server
+
+    return new_server()
+
+
+@pytest.fixture
+def postgres_url(postgres: Server) -> str:
+    """The URL of an empty database of the test's own."""
+    return postgres.database()

@@ -20,7 +20,7 @@ from starlette.applications import Starlette
 
 from pipelines.providers import find
 from pipelines.simulation import serve
-from pipelines.warehouse import Warehouse
+from pipelines.warehouse import at
 from pipelines.world import World, make_world
 
 KEY = "CANARY-4711-key"
@@ -137,7 +137,7 @@ def contents(folder: Path) -> dict[str, Any]:
         "and table_schema not like '%staging' and not starts_with(table_name, '_dlt') "
         "and table_name not in ('sync_state', 'mart_sync_health', 'dim_accounts')"
     )
-    with Warehouse(folder / "data" / "warehouse.duckdb", folder / "data").reader() as connection:
+    with at(folder / "data" / "warehouse.duckdb", folder / "data").reader() as connection:
         tables = connection.execute(sql).fetchall()
         assert len(tables) > 15
         return {

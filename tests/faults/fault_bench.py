@@ -34,7 +34,7 @@ from pipelines.provider import REJECTED, Provider
 from pipelines.providers import find
 from pipelines.settings import Account, Settings
 from pipelines.simulation import Clock, serve
-from pipelines.warehouse import Warehouse
+from pipelines.warehouse import Warehouse, at
 from pipelines.world import World, make_world
 
 for _room in find():  # imported once, before the forks
@@ -109,7 +109,7 @@ def account(provider: str, url: str, **settings: Any) -> Account:
 
 
 def warehouse(folder: Path) -> Warehouse:
-    return Warehouse(folder / "warehouse.duckdb", folder)
+    return at(folder / "warehouse.duckdb", folder)
 
 
 # In the forked process.

@@ -13,7 +13,7 @@ import pytest
 
 from pipelines.build import BuildResult, build
 from pipelines.providers import find
-from pipelines.warehouse import ensure_raw_tables
+from pipelines.warehouse import at
 
 T0 = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)  # a Monday
 AS_OF = datetime(2026, 3, 20, tzinfo=UTC)
@@ -39,8 +39,7 @@ class Warehouse:
         self._phones = count(1)
         self._ids = count(1)
         self._phone_of: dict[str, str] = {}
-        with self._open() as connection:
-            ensure_raw_tables(connection, find())
+        at(self.path, folder).ensure_raw_tables(find())
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect(str(self.path))
@@ -138,7 +137,7 @@ class Warehouse:
         return str(values["id"])
 
     def build(self, **options: Any) -> BuildResult:
-        return build(self.path, data_dir=self.folder, **({"as_of": AS_OF} | options))
+        return build(at(self.path, self.folder), **({"as_of": AS_OF} | options))
 
     def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
         with duckdb.connect(str(self.path)) as connection:

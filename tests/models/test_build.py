@@ -4,6 +4,7 @@ import pytest
 
 from pipelines.dbt_runner import Dbt
 from pipelines.errors import BuildFailed
+from pipelines.warehouse import at
 
 
 def test_an_empty_warehouse_builds_empty_marts(warehouse):
@@ -25,7 +26,7 @@ def test_building_twice_gives_the_same_rows(warehouse):
 
 
 def test_the_models_own_unit_tests_pass(warehouse):
-    dbt = Dbt(warehouse.path, warehouse.folder, threads=2)
+    dbt = Dbt(at(warehouse.path, warehouse.folder).dbt_output(), warehouse.folder, threads=2)
     assert len(dbt.run("test", "--select", "test_type:unit").result.results) >= 2
 
 

@@ -26,7 +26,7 @@ from oracle_hours import ONE_DAY, Hours, Rules, Sla, business_seconds
 from pipelines import build as building
 from pipelines.business_time import BusinessHours, Segment, clock, parse_hours
 from pipelines.providers import find
-from pipelines.warehouse import ensure_raw_tables
+from pipelines.warehouse import at
 
 SEED = int(os.environ.get("DOBLECHECK_ORACLE_SEED", "20261122"))
 BUILDS = int(os.environ.get("DOBLECHECK_ORACLE_BUILDS", "2"))
@@ -131,13 +131,13 @@ def half(raw: Rows) -> Rows:
 def built(raw: Rows, rules: Rules, folder: Path, *, as_of: datetime = AS_OF) -> dict[str, MartRows]:
     """The marts that a build makes of raw rows."""
     database = folder / "warehouse.duckdb"
+    place = at(database, folder)
+    place.ensure_raw_tables(find())
     with duckdb.connect(str(database)) as connection:
-        ensure_raw_tables(connection, find())
         for table, rows in raw.items():
             replace_rows(connection, table, rows)
     building.build(
-        database,
-        data_dir=folder,
+        place,
         as_of=as_of,
         timezone=rules.timezone,
         business_hours={name: parsed(hours) for name, hours in rules.hours.items()},

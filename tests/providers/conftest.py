@@ -18,7 +18,7 @@ from pipelines.provider import Provider
 from pipelines.providers import find
 from pipelines.settings import Account
 from pipelines.simulation import Clock, serve
-from pipelines.warehouse import Warehouse
+from pipelines.warehouse import Warehouse, at
 from pipelines.world import World, make_world
 
 # A third room that only tests know: a folder on the path, and nothing else.
@@ -40,7 +40,7 @@ class Shop:
 
     @property
     def warehouse(self) -> Warehouse:
-        return Warehouse(self.folder / "warehouse.duckdb", self.folder)
+        return at(self.folder / "warehouse.duckdb", self.folder)
 
     def app(self, **settings: Any) -> Starlette:
         return self.room.simulate(self.world, api_key=KEY, clock=self.clock, **settings)

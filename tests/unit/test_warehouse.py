@@ -14,28 +14,30 @@ import pytest
 
 from pipelines.errors import NotPublished, WarehouseBusy, WarehouseError
 from pipelines.providers import find
-from pipelines.warehouse import SNAPSHOTS_KEPT, SyncState, Warehouse
+from pipelines.warehouse import SyncState
+from pipelines.warehouse.embedded import SNAPSHOTS_KEPT
+from pipelines.warehouse.embedded import DuckDBWarehouse as Embedded
 
 
 @pytest.fixture
-def warehouse(tmp_path: Path) -> Warehouse:
-    return Warehouse(tmp_path / "data" / "warehouse.duckdb", tmp_path / "data")
+def warehouse(tmp_path: Path) -> Embedded:
+    return Embedded(tmp_path / "data" / "warehouse.duckdb", tmp_path / "data")
 
 
-def fill(warehouse: Warehouse, value: int) -> Path:
+def fill(warehouse: Embedded, value: int) -> Path:
     with warehouse.connect() as connection:
         connection.execute(f"create or replace table t as select {value} as v")
     return warehouse.publish()
 
 
-def read(warehouse: Warehouse) -> int:
+def read(warehouse: Embedded) -> int:
     with warehouse.reader() as connection:
         row = connection.execute("select v from t").fetchone()
     assert row is not None
     return int(row[0])
 
 
-def test_a_second_run_is_told_that_the_warehouse_is_held(warehouse: Warehouse) -> None:
+def test_a_second_run_is_told_that_the_warehouse_is_held(warehouse: Embedded) -> None:
     with warehouse.lock(), pytest.raises(WarehouseBusy), warehouse.lock():
         pass
     with warehouse.lock():
@@ -43,7 +45,7 @@ def test_a_second_run_is_told_that_the_warehouse_is_held(warehouse: Warehouse) -
 
 
 def test_readers_see_the_newest_snapshot_and_an_open_one_stays_as_it_was(
-    warehouse: Warehouse,
+    warehouse: Embedded,
 ) -> None:
     fill(warehouse, 1)
     with warehouse.reader() as old:
@@ -53,18 +55,20 @@ def test_readers_see_the_newest_snapshot_and_an_open_one_stays_as_it_was(
     assert warehouse.link.is_symlink()
 
 
-def test_the_last_two_snapshots_are_kept(warehouse: Warehouse) -> None:
+def test_the_last_two_snapshots_are_kept(warehouse: Embedded) -> None:
     made = [fill(warehouse, i) for i in range(4)]
     assert sorted(warehouse.published.iterdir()) == made[-SNAPSHOTS_KEPT:]
 
 
-def test_without_a_snapshot_a_reader_is_told_what_to_run(warehouse: Warehouse) -> None:
+def test_without_a_snapshot_a_reader_is_told_what_to_run(warehouse: Embedded) -> None:
     with pytest.raises(NotPublished) as caught, warehouse.reader():
         pass
     assert "doblecheck run" in caught.value.hint
 
 
-def test_reading_while_publishing_never_fails_and_never_goes_back(warehouse: Warehouse) -> None:
+def test_reading_while_publishing_never_fails_and_never_goes_back(
+    warehouse: Embedded,
+) -> None:
     fill(warehouse, 0)
     seen: list[int] = []
     done = threading.Event()
@@ -98,14 +102,14 @@ def test_reading_while_publishing_never_fails_and_never_goes_back(warehouse: War
         "delete from t",
     ],
 )
-def test_a_reader_can_do_nothing_but_read_the_snapshot(warehouse: Warehouse, sql: str) -> None:
+def test_a_reader_can_do_nothing_but_read_the_snapshot(warehouse: Embedded, sql: str) -> None:
     fill(warehouse, 1)
     with warehouse.reader() as connection, pytest.raises(duckdb.Error):
         connection.execute(sql).fetchall()
     assert read(warehouse) == 1
 
 
-def test_two_readers_of_one_process_are_both_locked_in(warehouse: Warehouse) -> None:
+def test_two_readers_of_one_process_are_both_locked_in(warehouse: Embedded) -> None:
     fill(warehouse, 1)
     with warehouse.reader() as first, warehouse.reader() as second:
         for reader in (first, second):
@@ -114,7 +118,7 @@ def test_two_readers_of_one_process_are_both_locked_in(warehouse: Warehouse) -> 
                 reader.execute("select * from read_text('/etc/passwd')")
 
 
-def test_a_damaged_log_of_changes_is_told_with_what_to_do(warehouse: Warehouse) -> None:
+def test_a_damaged_log_of_changes_is_told_with_what_to_do(warehouse: Embedded) -> None:
     fill(warehouse, 1)
     log = Path(f"{warehouse.path}.wal")
     code = (
@@ -134,14 +138,14 @@ def test_a_damaged_log_of_changes_is_told_with_what_to_do(warehouse: Warehouse) 
     warehouse.publish()
 
 
-def test_times_read_back_are_utc(warehouse: Warehouse) -> None:
+def test_times_read_back_are_utc(warehouse: Embedded) -> None:
     fill(warehouse, 1)
     with warehouse.reader() as connection:
         assert connection.execute("select current_setting('TimeZone')").fetchall() == [("UTC",)]
 
 
 def test_sync_states_are_kept_and_a_failure_does_not_touch_the_last_success(
-    warehouse: Warehouse,
+    warehouse: Embedded,
 ) -> None:
     room = find()[0]
     warehouse.ensure_raw_tables(find())
@@ -160,7 +164,7 @@ def test_sync_states_are_kept_and_a_failure_does_not_touch_the_last_success(
     assert state.last_error is None
 
 
-def test_a_column_that_a_newer_version_knows_is_added(warehouse: Warehouse) -> None:
+def test_a_column_that_a_newer_version_knows_is_added(warehouse: Embedded) -> None:
     room = find()[0]
     with warehouse.connect() as connection:
         connection.execute(f"create schema {room.schema}")
@@ -170,7 +174,7 @@ def test_a_column_that_a_newer_version_knows_is_added(warehouse: Warehouse) -> N
         connection.execute(f"select payload, row_hash, fetched_at from {room.schema}.messages")
 
 
-def test_every_raw_table_of_every_room_is_there(warehouse: Warehouse) -> None:
+def test_every_raw_table_of_every_room_is_there(warehouse: Embedded) -> None:
     warehouse.ensure_raw_tables(find())
     with warehouse.connect() as connection:
         sql = "select table_schema, table_name from information_schema.tables"
@@ -181,6 +185,6 @@ def test_every_raw_table_of_every_room_is_there(warehouse: Warehouse) -> None:
     }
 
 
-def test_folders_are_for_their_owner_only(warehouse: Warehouse) -> None:
+def test_folders_are_for_their_owner_only(warehouse: Embedded) -> None:
     fill(warehouse, 1)
     assert stat.S_IMODE(warehouse.published.stat().st_mode) == 0o700

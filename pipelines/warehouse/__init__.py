@@ -1,0 +1,65 @@
+"""The warehouse: the one place that knows DuckDB from Postgres.
+
+`base` says what a warehouse can do and holds the SQL that both understand; `embedded` is DuckDB,
+`postgres` is PostgreSQL. Each is imported when it is used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from pipelines.errors import ConfigError
+from pipelines.warehouse.base import (
+    Connection,
+    StoredRows,
+    SyncState,
+    Warehouse,
+    disk_full,
+    ensure_raw_tables,
+    sync_states,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipelines.settings import Settings
+
+__all__ = [
+    "Connection",
+    "StoredRows",
+    "SyncState",
+    "Warehouse",
+    "at",
+    "disk_full",
+    "ensure_raw_tables",
+    "open_warehouse",
+    "sync_states",
+]
+
+
+def open_warehouse(settings: Settings) -> Warehouse:
+    """The warehouse that the settings name.
+
+    Raises:
+        ConfigError: its URL is of a kind that this version can't use.
+    """
+    url = settings.warehouse_url
+    parts = urlsplit(url)
+    if parts.scheme == "duckdb" and not parts.netloc and parts.path.strip("/"):
+        return at(settings.path(parts.path[1:]), settings.data_path)
+    if parts.scheme in ("postgresql", "postgres"):
+        from pipelines.warehouse.postgres import PostgresWarehouse
+
+        return PostgresWarehouse(url, settings.data_path)
+    raise ConfigError(
+        f"warehouse.url: {parts.scheme or 'no'} URLs are not supported",
+        hint="duckdb:///data/warehouse.duckdb (four slashes: absolute) or postgresql://…",
+    )
+
+
+def at(path: Path, data_dir: Path) -> Warehouse:
+    """The DuckDB warehouse in a file."""
+    from pipelines.warehouse.embedded import DuckDBWarehouse
+
+    return DuckDBWarehouse(path, data_dir)

@@ -1,0 +1,376 @@
+"""What every warehouse can do, and the SQL that DuckDB and PostgreSQL both understand.
+
+Statements take `$1`, `$2`, …; lists are cast to arrays where they are used.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from pipelines.errors import DiskFull, WarehouseError
+from pipelines.failpoint import failpoint
+from pipelines.provider import COMMON_COLUMNS, SHARED_TABLES, Provider, Table
+
+if TYPE_CHECKING:
+    from polars import DataFrame
+
+KEYS = ("account", "id")
+"""What makes a row of a raw table one of a kind."""
+
+SYNC_STATE_COLUMNS: Mapping[str, str] = {
+    "account": "text",
+    "resource": "text",
+    "cursor": "text",
+    "is_complete": "boolean",
+    "first_synced_at": "timestamptz",
+    "last_synced_at": "timestamptz",
+    "last_error": "text",
+}
+
+
+class Cursor(Protocol):
+    """What a statement gave."""
+
+    @property
+    def description(self) -> Sequence[Any] | None: ...
+
+    def fetchall(self) -> list[tuple[Any, ...]]: ...
+
+    def fetchone(self) -> tuple[Any, ...] | None: ...
+
+
+class Connection(Protocol):
+    """A connection of either engine, as far as the rest of the code needs to know."""
+
+    def execute(self, sql: str, values: Sequence[Any] | None = None, /) -> Cursor: ...
+
+
+@dataclass(frozen=True)
+class SyncState:
+    """What is known of one resource of one account.
+
+    Attributes:
+        position: what the room keeps to go on from, as JSON types.
+        is_complete: everything the provider listed is there.
+        last_synced_at: start of the last sync that ended without an error.
+        last_error: what ended the last one, or what it left out; None when nothing.
+    """
+
+    account: str
+    resource: str
+    position: Mapping[str, Any]
+    is_complete: bool
+    first_synced_at: datetime | None = None
+    last_synced_at: datetime | None = None
+    last_error: str | None = None
+
+
+@dataclass(frozen=True)
+class Published:
+    """What readers see.
+
+    Attributes:
+        place: where it is, as people name it.
+        at: when it was published, UTC.
+    """
+
+    place: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Watched:
+    """The warehouse as a command sees it that only looks.
+
+    Attributes:
+        connection: what the writer wrote, or the newest snapshot while a run goes on; None when
+            nothing was ever written.
+        is_running: a run goes on.
+    """
+
+    connection: Connection | None
+    is_running: bool
+
+
+class Warehouse(ABC):
+    """Where rows are kept, built into marts, and read.
+
+    Attributes:
+        name: where it is, without a password.
+        data_dir: where working files go.
+    """
+
+    name: str
+    data_dir: Path
+
+    @abstractmethod
+    def lock(self) -> AbstractContextManager[None]:
+        """Hold the warehouse for one run. It is free again when the holder dies.
+
+        Raises:
+            WarehouseBusy: another run holds it.
+        """
+
+    @abstractmethod
+    def connect(self) -> AbstractContextManager[Connection]:
+        """A connection that writes. Every statement stands for itself."""
+
+    @abstractmethod
+    def reader(self) -> AbstractContextManager[Connection]:
+        """A connection that sees what is published and can change nothing.
+
+        Raises:
+            NotPublished: nothing is.
+        """
+
+    @abstractmethod
+    def watch(self) -> AbstractContextManager[Watched]:
+        """The warehouse for a look at it, also while a run goes on."""
+
+    @abstractmethod
+    def publish(self) -> Path | str:
+        """Show readers what was built, in one step; return where it is.
+
+        Raises:
+            WarehouseError: it could not be shown; they see what they saw.
+        """
+
+    @abstractmethod
+    def newest(self) -> Published | None:
+        """What readers see; None before the first publication."""
+
+    @abstractmethod
+    def answer(self, sql: str) -> DataFrame:
+        """The rows of one statement, for readers.
+
+        Raises:
+            NotPublished: nothing is published.
+            UsageError: the statement is refused.
+        """
+
+    @abstractmethod
+    def insert(self, connection: Connection, table: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Insert rows of all columns, fast."""
+
+    @abstractmethod
+    def dlt_destination(self) -> Any:
+        """The destination that dlt loads into."""
+
+    @abstractmethod
+    def dbt_output(self) -> dict[str, Any]:
+        """How dbt connects: one output of its profile."""
+
+    def explain(self, error: BaseException) -> WarehouseError | None:
+        """Our error for one that time or the reader can mend; None for others."""
+        is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return disk_full() if is_full else None
+
+    has_row_keys = False
+    """Whether raw tables have a unique index on their keys: a merge needs it, or does not."""
+
+    load_format: Literal["csv"] | None = None
+    """The file format that dlt loads by; None for its own choice."""
+
+    def ensure_raw_tables(self, rooms: Iterable[Provider]) -> None:
+        """Make the raw tables and columns that are not there yet."""
+        with self.connect() as connection:
+            ensure_raw_tables(connection, rooms, has_keys=self.has_row_keys)
+
+    def sync_states(self, room: Provider, account: str | None = None) -> list[SyncState]:
+        """What is known of the resources of one account, or of all."""
+        with self.connect() as connection:
+            return sync_states(connection, room, account)
+
+    def save_sync_states(self, room: Provider, states: Sequence[SyncState]) -> None:
+        """Remember how far each resource was read. Called after its rows are in."""
+        sql = f"""
+            insert into {room.schema}.sync_state values ($1, $2, $3, $4, $5, $6, $7)
+            on conflict (account, resource) do update set
+                "cursor" = excluded."cursor",
+                is_complete = excluded.is_complete,
+                first_synced_at = coalesce(sync_state.first_synced_at, excluded.first_synced_at),
+                last_synced_at = coalesce(excluded.last_synced_at, sync_state.last_synced_at),
+                last_error = excluded.last_error
+        """
+        with self.connect() as connection:
+            for state in states:
+                connection.execute(sql, _row(state))
+                failpoint("sync.position")
+
+    @contextmanager
+    def stored(self, room: Provider, account: str) -> Iterator[StoredRows]:
+        """What the warehouse holds of one account."""
+        with self.connect() as connection:
+            yield StoredRows(connection, room.schema, account)
+
+    def make_folders(self) -> None:
+        """Make the folders of working files, for their owner only."""
+        self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+class StoredRows:
+    """What a warehouse holds of one account: see `pull.Stored`."""
+
+    def __init__(self, connection: Connection, schema: str, account: str) -> None:
+        self._connection, self._schema, self._account = connection, schema, account
+        self._empty: dict[str, bool] = {}
+
+    def hashes(self, table: Table, ids: Sequence[str]) -> Mapping[str, str]:
+        """id → row_hash of the rows that are there."""
+        if not ids or self._is_empty(table):
+            return {}
+        rows = self._all(
+            f"select id, row_hash from {self._schema}.{table.name} "
+            "where account = $1 and id in (select unnest($2::text[]))",
+            [self._account, list(ids)],
+        )
+        return dict(rows)
+
+    def rows(
+        self, table: Table, columns: Sequence[str], *, of: tuple[str, Sequence[str]] | None = None
+    ) -> list[tuple[Any, ...]]:
+        """Columns of every row of the account, or of those with one of some values in a column."""
+        names = ", ".join(f'"{name}"' for name in columns)
+        sql = f"select {names} from {self._schema}.{table.name} where account = $1"
+        if of is None:
+            return self._all(sql, [self._account])
+        return self._all(
+            f'{sql} and "{of[0]}" in (select unnest($2::text[]))', [self._account, list(of[1])]
+        )
+
+    def cursors(self, table: Table) -> Mapping[str, Mapping[str, str | None]]:
+        """id → row, of loads that were completed only: dlt notes those in `_dlt_loads`."""
+        if self._is_empty(table):
+            return {}
+        names = ", ".join(f'"{name}"' for name in table.columns)
+        rows = self._all(
+            f"select {names} from {self._schema}.{table.name} where account = $1 "
+            f"and _dlt_load_id in (select load_id from {self._schema}._dlt_loads where status = 0)",
+            [self._account],
+        )
+        return {
+            str(row[table.columns.index("id")]): dict(zip(table.columns, row, strict=True))
+            for row in rows
+        }
+
+    def earliest(
+        self, table: Table, column: str, *, per: str, among: Mapping[str, Sequence[str]], since: str
+    ) -> Mapping[str, str]:
+        """Value of `per` → the lowest text of `column` that is `since` or more, among some rows."""
+        conditions = "".join(
+            f' and lower("{name}") in (select unnest(${i}::text[]))'
+            for i, name in enumerate(among, 3)
+        )
+        # "C" orders by bytes, as DuckDB and the providers' own times do.
+        rows = self._all(
+            f'select "{per}", min("{column}" collate "C") from {self._schema}.{table.name} '
+            f'where account = $1 and "{column}" collate "C" >= $2 and "{per}" is not null'
+            f'{conditions} group by "{per}"',
+            [self._account, since, *map(list, among.values())],
+        )
+        return dict(rows)
+
+    def _is_empty(self, table: Table) -> bool:
+        if table.name not in self._empty:
+            sql = f"select 1 from {self._schema}.{table.name} where account = $1 limit 1"
+            self._empty[table.name] = not self._all(sql, [self._account])
+        return self._empty[table.name]
+
+    def _all(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        return self._connection.execute(sql, values).fetchall()
+
+
+def ensure_raw_tables(
+    connection: Connection, rooms: Iterable[Provider], *, has_keys: bool = False
+) -> None:
+    """Make the raw tables and columns that are not there yet, by any connection.
+
+    The models read them all, also those of a resource that was never synced, and a newer version
+    may have columns that an older warehouse lacks. Nothing is asked for that is there: a role that
+    may only read needs no more.
+    """
+    for room in rooms:
+        there = _columns(connection, room.schema)
+        if not there:
+            _make_schema(connection, room.schema)
+        for name, columns, keys in _raw_tables(room):
+            keyed = keys if has_keys or name == "sync_state" else ()
+            have = there.get(name)
+            if have is None:
+                connection.execute(_create(f'{room.schema}."{name}"', columns, keyed))
+            for column in columns.keys() - (have or columns.keys()):
+                connection.execute(
+                    f'alter table {room.schema}."{name}" add column "{column}" {columns[column]}'
+                )
+
+
+def sync_states(
+    connection: Connection, room: Provider, account: str | None = None
+) -> list[SyncState]:
+    """What is known of the resources of one account, or of all, by any connection."""
+    rows = connection.execute(
+        'select account, resource, "cursor", is_complete, first_synced_at, last_synced_at, '
+        f"last_error from {room.schema}.sync_state where $1::text is null or account = $1 "
+        "order by account, resource",
+        [account],
+    ).fetchall()
+    return [SyncState(row[0], row[1], json.loads(row[2] or "{}"), *row[3:]) for row in rows]
+
+
+def disk_full() -> DiskFull:
+    """The error for a disk without room. What was loaded until then stays loaded."""
+    return DiskFull(
+        "there is no room left on the disk",
+        hint="make room in data_dir, then run again: nothing is lost",
+    )
+
+
+def _raw_tables(room: Provider) -> Iterator[tuple[str, Mapping[str, str], tuple[str, ...]]]:
+    """Name, columns with their types, and keys of each raw table."""
+    yield "sync_state", SYNC_STATE_COLUMNS, ("account", "resource")
+    for table in (*room.tables, *SHARED_TABLES):
+        yield table.name, {**dict.fromkeys(table.columns, "text"), **COMMON_COLUMNS}, KEYS
+
+
+def _columns(connection: Connection, schema: str) -> dict[str, set[str]]:
+    """Table → its columns."""
+    found: dict[str, set[str]] = {}
+    rows = connection.execute(
+        "select table_name, column_name from information_schema.columns where table_schema = $1",
+        [schema],
+    ).fetchall()
+    for table, column in rows:
+        found.setdefault(table, set()).add(column)
+    return found
+
+
+def _make_schema(connection: Connection, schema: str) -> None:
+    sql = "select 1 from information_schema.schemata where schema_name = $1"
+    if not connection.execute(sql, [schema]).fetchall():
+        connection.execute(f"create schema if not exists {schema}")
+
+
+def _create(name: str, columns: Mapping[str, str], keys: Sequence[str]) -> str:
+    lines = [f'"{n}" {t}{" not null" if n in KEYS else ""}' for n, t in columns.items()]
+    lines += [f"primary key ({', '.join(keys)})"] if keys else []
+    return f"create table if not exists {name} ({', '.join(lines)})"
+
+
+def _row(state: SyncState) -> list[Any]:
+    return [
+        state.account,
+        state.resource,
+        json.dumps(state.position, sort_keys=True),
+        state.is_complete,
+        state.first_synced_at,
+        state.last_synced_at,
+        state.last_error,
+    ]

@@ -1,0 +1,279 @@
+"""DuckDB: one file for the writer, and how readers get to see it.
+
+The writer's file is private: while a process has a DuckDB file open for writing, no other can read
+it. Readers get a snapshot, a copy under a name that is new each time (DuckDB hands out its cached
+instance for a path that is still open), and a link that always names the newest.
+
+    <data_dir>/warehouse.duckdb                     the writer's
+    <data_dir>/published/analytics-<time>.duckdb    the last two snapshots
+    <data_dir>/analytics.duckdb                     a link to the newest
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import duckdb
+
+from pipelines.errors import (
+    DiskFull,
+    NotPublished,
+    UsageError,
+    WarehouseBusy,
+    WarehouseError,
+)
+from pipelines.failpoint import failpoint
+from pipelines.warehouse.base import Connection, Published, Warehouse, Watched, disk_full
+
+if TYPE_CHECKING:
+    from polars import DataFrame
+
+SNAPSHOTS_KEPT = 2
+
+SANDBOX = """
+set global TimeZone = 'UTC';
+set enable_external_access = false;
+set autoinstall_known_extensions = false;
+set autoload_known_extensions = false;
+set lock_configuration = true;
+"""
+
+
+class DuckDBWarehouse(Warehouse):
+    """A DuckDB warehouse and its snapshots.
+
+    Args:
+        path: the writer's file.
+        data_dir: where snapshots and working files go.
+    """
+
+    def __init__(self, path: Path, data_dir: Path) -> None:
+        self.path, self.data_dir, self.name = path, data_dir, str(path)
+        self.link = data_dir / "analytics.duckdb"
+        self.published = data_dir / "published"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the warehouse for one run. The operating system frees it when the holder dies.
+
+        Raises:
+            WarehouseBusy: another run holds it.
+        """
+        self.make_folders()
+        with Path(f"{self.path}.lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise WarehouseBusy(
+                    "another run holds the warehouse", hint="wait until it ends, then try again"
+                ) from None
+            yield
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """A connection to the writer's file. One at a time: dlt and dbt open it themselves."""
+        self.make_folders()
+        with self._opened(self.path) as connection:
+            connection.execute("set TimeZone = 'UTC'")
+            yield connection
+
+    def publish(self) -> Path:
+        """Make what the writer's file holds the newest snapshot; return its path.
+
+        A reader sees the old snapshot or the new one: the link changes in one step, after the
+        copy is on disk.
+
+        Raises:
+            WarehouseError: the copy could not be written; the old snapshot stays.
+        """
+        self.make_folders()
+        failpoint("publish.checkpoint")
+        with self.connect() as connection:
+            connection.execute("checkpoint")
+        name = f"analytics-{datetime.now(UTC):%Y%m%dT%H%M%S%f}.duckdb"
+        target, partial = self.published / name, self.published / f"{name}.part"
+        try:
+            failpoint("publish.copy")
+            shutil.copyfile(self.path, partial)
+            failpoint("publish.copied")
+            _flush(partial)
+            failpoint("publish.flushed")
+            partial.rename(target)
+            failpoint("publish.renamed")
+            self._point_to(target)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            kind = DiskFull if self.explain(error) else WarehouseError
+            raise kind(
+                f"the snapshot could not be written ({error.strerror})",
+                hint="make room on the disk, then: doblecheck build",
+            ) from None
+        failpoint("publish.forget")
+        self._forget_old()
+        failpoint("publish.end")
+        return target
+
+    def _point_to(self, target: Path) -> None:
+        link = self.data_dir / f"{self.link.name}.new"
+        link.unlink(missing_ok=True)
+        link.symlink_to(target.relative_to(self.data_dir))
+        failpoint("publish.linked")
+        link.replace(self.link)
+        failpoint("publish.pointed")
+        _flush(self.data_dir)
+
+    def _forget_old(self) -> None:
+        snapshots = sorted(self.published.glob("analytics-*.duckdb"))
+        for old in snapshots[:-SNAPSHOTS_KEPT]:
+            old.unlink(missing_ok=True)
+        for left in self.published.glob("*.part"):
+            left.unlink(missing_ok=True)
+
+    def snapshot(self) -> Path:
+        """The newest snapshot.
+
+        Raises:
+            NotPublished: there is none.
+        """
+        if not self.link.exists():
+            raise NotPublished(
+                f"nothing is published in {self.data_dir}", hint="run: doblecheck run"
+            )
+        return self.link.resolve()
+
+    @contextmanager
+    def reader(self) -> Iterator[Connection]:
+        """A connection to the newest snapshot that can read nothing else and change nothing.
+
+        `read_only` alone still lets SQL read any file of this user and write new ones.
+        """
+        with self._opened(self.snapshot(), read_only=True) as connection:
+            _close_off(connection)
+            yield connection
+
+    @contextmanager
+    def watch(self) -> Iterator[Watched]:
+        """The writer's file when nobody holds it, else the snapshot."""
+        try:
+            with self.lock():
+                if not self.path.exists():
+                    yield Watched(None, is_running=False)
+                    return
+                with self.connect() as connection:
+                    yield Watched(connection, is_running=False)
+        except WarehouseBusy:
+            with self.reader() as connection:
+                yield Watched(connection, is_running=True)
+
+    def newest(self) -> Published | None:
+        """The newest snapshot; None before the first."""
+        if not self.link.exists():
+            return None
+        return Published(str(self.link), datetime.fromtimestamp(self.link.stat().st_mtime, UTC))
+
+    def answer(self, sql: str) -> DataFrame:
+        """The rows of one statement on the newest snapshot.
+
+        Raises:
+            NotPublished: there is none.
+            UsageError: DuckDB refuses the statement.
+        """
+        import polars
+
+        with self.reader() as connection:
+            try:
+                rows = cast("Any", connection).sql(sql).to_arrow_table()
+            except duckdb.Error as error:
+                first = str(error).splitlines()[0]
+                raise UsageError(first, hint="tables: doblecheck query 'show all tables'") from None
+        frame = polars.from_arrow(rows)
+        return frame if isinstance(frame, polars.DataFrame) else frame.to_frame()
+
+    def insert(self, connection: Connection, table: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Insert rows by column lists: a thousand times faster than row by row."""
+        if not rows:
+            return
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        unnested = ", ".join("unnest(?)" for _ in columns)
+        connection.execute(f"insert into {table} select {unnested}", columns)
+
+    def dlt_destination(self) -> Any:
+        """The writer's file."""
+        import dlt  # slow to import
+
+        return dlt.destinations.duckdb(str(self.path))
+
+    def dbt_output(self) -> dict[str, Any]:
+        """The writer's file, with UTC as its zone."""
+        return {"type": "duckdb", "path": str(self.path), "settings": {"TimeZone": "UTC"}}
+
+    def explain(self, error: BaseException) -> WarehouseError | None:
+        """Our error for a full disk and for a file that another process has open."""
+        if isinstance(error, duckdb.Error) and "No space left" in str(error):
+            return disk_full()
+        if isinstance(error, duckdb.IOException) and "set lock" in str(error):
+            return WarehouseBusy(
+                "another program has the warehouse's file open", hint="close it, then run again"
+            )
+        return super().explain(error)
+
+    @contextmanager
+    def _opened(self, path: Path, *, read_only: bool = False) -> Iterator[Connection]:
+        try:
+            connection = duckdb.connect(path, read_only=read_only)
+        except duckdb.Error as error:
+            raise self._not_opened(path, error) from None
+        with connection:
+            try:
+                yield connection
+            except (OSError, duckdb.Error) as error:
+                explained = self.explain(error)
+                if isinstance(explained, DiskFull):
+                    raise explained from None
+                raise
+
+    def _not_opened(self, path: Path, error: duckdb.Error) -> WarehouseError:
+        explained = self.explain(error)
+        if isinstance(explained, DiskFull):
+            return explained
+        if "replaying WAL" in str(error):
+            # Moving it away by ourselves would lose, unseen, what only it holds.
+            log = f"{path}.wal"
+            aside = f"mv {log} {log}.damaged"
+            return WarehouseError(
+                f"{path.name} could not be opened: its log of the last changes is damaged",
+                hint=f"{aside}  then run again: what it held is read and built again",
+            )
+        return WarehouseError(
+            f"{path.name} could not be opened ({type(error).__name__})",
+            hint="another program may have it open: close it, or read analytics.duckdb instead",
+        )
+
+    def make_folders(self) -> None:
+        """Make the folders of the file, its snapshots and working files, for their owner only."""
+        for folder in (self.data_dir, self.published, self.path.parent):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def _close_off(connection: Connection) -> None:
+    """Lock a reader in. Readers of one process share an instance: the first one does it for all."""
+    try:
+        connection.execute(SANDBOX)
+    except duckdb.InvalidInputException:
+        if connection.execute("select current_setting('lock_configuration')").fetchone() != (True,):
+            raise
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,351 @@
+"""PostgreSQL: one database for writers and readers, on a server of one's own or on Supabase.
+
+Everything works through a transaction pooler too, where a session is only a transaction long: no
+statement is prepared under a name, nothing is set for a session, and the lock is a transaction's.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import datetime
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+from urllib.parse import quote, urlencode
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from pipelines.errors import (
+    ConfigError,
+    DiskFull,
+    NotPublished,
+    UsageError,
+    WarehouseAway,
+    WarehouseBusy,
+    WarehouseError,
+)
+from pipelines.failpoint import failpoint
+from pipelines.provider import Provider
+from pipelines.warehouse.base import Connection, Published, SyncState, Warehouse, Watched
+
+if TYPE_CHECKING:
+    from polars import DataFrame
+
+LOCK = 0x646F626C65  # "doble": one run per database
+READER = "doblecheck_reader"
+READER_SECONDS = 60
+
+SECRET = "DBT_ENV_SECRET_DOBLECHECK"  # noqa: S105 - dbt hides the values of such names in its logs
+
+AWAY = ("08", "57P", "53300", "25006")
+"""SQLSTATEs, or how they begin, of a server that is gone, starting, full or read-only."""
+
+
+class PostgresWarehouse(Warehouse):
+    """A PostgreSQL database.
+
+    Args:
+        url: `postgresql://user:password@host:port/database?…` with libpq's options.
+        data_dir: where working files go.
+
+    Raises:
+        ConfigError: the URL can't be read.
+    """
+
+    has_row_keys = True
+    load_format: Literal["csv"] | None = "csv"
+
+    def __init__(self, url: str, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        self._options = _options(url)
+        host = self._options["host"]
+        self.name = f"postgresql://{host}:{self._options['port']}/{self._options['dbname']}"
+        self._holder: psycopg.Connection[Any] | None = None
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the warehouse for one run, by a transaction that stays open and does nothing.
+
+        A pooler may hand the next statement of a session to another one, but never that of a
+        transaction; and the server ends it when the holder dies.
+
+        Raises:
+            WarehouseBusy: another run holds it.
+        """
+        self.make_folders()
+        with self._opened() as connection:
+            connection.execute("begin")
+            connection.execute(
+                "select set_config(name, '0', true) from pg_settings "
+                "where name in ('idle_in_transaction_session_timeout', 'transaction_timeout')"
+            )
+            found = connection.execute("select pg_try_advisory_xact_lock($1)", [LOCK]).fetchone()
+            if found != (True,):
+                raise WarehouseBusy(
+                    "another run holds the warehouse", hint="wait until it ends, then try again"
+                )
+            self._holder = connection
+            try:
+                yield
+            finally:
+                self._holder = None
+
+    def _still_held(self) -> None:
+        """Ask whether the run holds its lock: its connection may have been cut since.
+
+        Raises:
+            WarehouseAway: it was, and another run may hold the warehouse now.
+        """
+        try:
+            if self._holder is not None:
+                self._holder.execute("select 1")
+        except psycopg.Error:
+            raise WarehouseAway(
+                "the connection that held the warehouse was cut", hint="run again: nothing is lost"
+            ) from None
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """A connection that writes."""
+        with self._opened() as connection:
+            yield cast("Connection", connection)
+
+    def save_sync_states(self, room: Provider, states: Sequence[SyncState]) -> None:
+        """Remember how far each resource was read, while the lock is still ours."""
+        self._still_held()
+        super().save_sync_states(room, states)
+
+    def publish(self) -> str:
+        """Show readers what was built, in one transaction."""
+        failpoint("publish.checkpoint")
+        self._still_held()
+        with self._opened() as connection, connection.transaction():
+            failpoint("publish.copy")
+            connection.execute(
+                "do $$ begin execute format('comment on schema marts is %L', "
+                "'published by doblecheck at ' || now()); end $$"
+            )
+        failpoint("publish.end")
+        return self.name
+
+    def newest(self) -> Published | None:
+        """When the marts were published; None before the first time."""
+        with self._opened() as connection:
+            return self._newest(connection)
+
+    def _newest(self, connection: psycopg.Connection[Any]) -> Published | None:
+        found = connection.execute(
+            "select substring(obj_description(to_regnamespace('marts'), 'pg_namespace') "
+            "from 'published by doblecheck at (.*)')::timestamptz"
+        ).fetchone()
+        at: datetime | None = found[0] if found else None
+        return Published(f"{self.name}, schema marts", at) if at else None
+
+    @contextmanager
+    def reader(self) -> Iterator[Connection]:
+        """A read-only transaction, as the reader's role when this one may become it.
+
+        Raises:
+            NotPublished: no build was published.
+        """
+        with self._opened() as connection:
+            if self._newest(connection) is None:
+                raise NotPublished(
+                    f"nothing is published in {self.name}", hint="run: doblecheck run"
+                )
+            connection.execute("begin read only")
+            connection.execute(f"set local statement_timeout = '{READER_SECONDS}s'")
+            role = connection.execute(
+                "select 1 from pg_roles where rolname = $1 and pg_has_role(oid, 'set')", [READER]
+            ).fetchall()
+            if role:
+                connection.execute(f"set local role {READER}")
+            yield cast("Connection", connection)
+
+    @contextmanager
+    def watch(self) -> Iterator[Watched]:
+        """The database, and whether a run holds its lock."""
+        with self._opened() as connection:
+            held = connection.execute(
+                "select 1 from pg_locks join pg_database on pg_database.oid = pg_locks.database "
+                "where locktype = 'advisory' and datname = current_database() "
+                "and (classid::bigint << 32) + objid::bigint = $1",
+                [LOCK],
+            ).fetchall()
+            yield Watched(cast("Connection", connection), is_running=bool(held))
+
+    def answer(self, sql: str) -> DataFrame:
+        """The rows of one statement.
+
+        Raises:
+            NotPublished: no build was published.
+            UsageError: PostgreSQL refuses the statement.
+        """
+        from pipelines.warehouse.postgres_frames import frame
+
+        with self.reader() as reader:
+            connection = cast("psycopg.Connection[Any]", reader)
+            try:
+                # The binary format takes the protocol in which a text is one statement.
+                cursor = connection.cursor(binary=True).execute(sql)
+                return frame(cursor)
+            except psycopg.Error as error:
+                first = (error.diag.message_primary or type(error).__name__).splitlines()[0]
+                raise UsageError(
+                    first, hint="tables: select * from information_schema.tables"
+                ) from None
+
+    def insert(self, connection: Connection, table: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Insert rows by COPY."""
+        cursor = cast("psycopg.Connection[Any]", connection).cursor()
+        with cursor.copy(f"copy {table} from stdin") as copy:
+            for row in rows:
+                copy.write_row(row)
+
+    def dlt_destination(self) -> Any:
+        """The database."""
+        from pipelines.warehouse.postgres_loading import destination  # imports dlt
+
+        return destination(self.url)
+
+    @property
+    def url(self) -> str:
+        """The URL with the password and with every default that was chosen for it."""
+        left = {**self._options}
+        user, password = left.pop("user"), left.pop("password", "")
+        host, port, name = left.pop("host"), left.pop("port"), left.pop("dbname")
+        if host.startswith("/"):
+            left["host"], host = host, "localhost"  # the option wins
+        secret = f":{quote(password, safe='')}" if password else ""
+        return (
+            f"postgresql://{quote(user, safe='')}{secret}@{host}:{port}/{quote(name, safe='')}"
+            f"?{urlencode(left)}"
+        )
+
+    def dbt_output(self) -> dict[str, Any]:
+        """The database. dbt finds the password in the environment: the profile is a file."""
+        os.environ[SECRET] = self._options.get("password", "")
+        os.environ["PGTZ"] = "UTC"  # a time without a zone is UTC
+        tls = {name: value for name, value in self._options.items() if name.startswith("ssl")}
+        return {
+            "type": "postgres",
+            "host": self._options["host"],
+            "port": int(self._options["port"]),
+            "user": self._options["user"],
+            "password": f"{{{{ env_var('{SECRET}') }}}}",
+            "dbname": self._options["dbname"],
+            "schema": "marts",
+            "application_name": "doblecheck",
+            "connect_timeout": 15,
+            "keepalives_idle": 30,
+            "retries": 2,
+            **tls,
+        }
+
+    def explain(self, error: BaseException) -> WarehouseError | None:
+        """Our error for a server that is away, full or says no, by psycopg or by dlt's psycopg2."""
+        if not type(error).__module__.startswith("psycopg"):
+            return super().explain(error)
+        state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+        kinds = {kind.__name__ for kind in type(error).__mro__}
+        if state == "53100":
+            return DiskFull(
+                "there is no room left on the database's disk",
+                hint="make room there, then run again: nothing is lost",
+            )
+        if state == "42501":
+            return WarehouseError(
+                "the database's role may not do this", hint="give it the rights: doblecheck init-db"
+            )
+        is_cut = state is None and bool(kinds & {"OperationalError", "InterfaceError"})
+        if is_cut or (state or "").startswith(AWAY):
+            return WarehouseAway(
+                f"the database at {self.name} went away or takes no writes",
+                hint="when it is back, run again: nothing is lost",
+            )
+        return None
+
+    @contextmanager
+    def _opened(self) -> Iterator[psycopg.Connection[Any]]:
+        try:
+            connection = psycopg.connect(
+                **cast("dict[str, Any]", self._options),
+                autocommit=True,
+                cursor_factory=psycopg.RawCursor,
+                prepare_threshold=None,
+                application_name="doblecheck",
+                connect_timeout=15,
+                keepalives_idle=30,
+            )
+        except psycopg.Error as error:
+            raise self._not_opened(error) from None
+        with closing(connection):
+            try:
+                yield connection
+            except psycopg.Error as error:
+                raise self.explain(error) or WarehouseError(
+                    f"the database refused a statement ({type(error).__name__})",
+                    hint="nothing is lost: run it again; if it stays, report it with this line",
+                ) from None
+
+    def _not_opened(self, error: psycopg.Error) -> WarehouseError:
+        """What kept a connection from being made; libpq's own words may quote the URL."""
+        told = str(error)
+        for sign, problem, hint in NOT_OPENED:
+            if sign in told:
+                return WarehouseError(f"{self.name}: {problem}", hint=hint)
+        return WarehouseAway(
+            f"the database at {self.name} does not answer", hint="is it running? is the host right?"
+        )
+
+
+NOT_OPENED = (
+    ("password authentication failed", "the password is refused", "look at warehouse.url"),
+    ("does not exist", "there is no such database or role", "make it, then: doblecheck init-db"),
+    (
+        "certificate",
+        "its certificate can't be verified",
+        "add sslrootcert=FILE with the server's own authority to the URL (Supabase: Database "
+        "settings, SSL); sslmode=require goes without verification",
+    ),
+    (
+        "does not support SSL",
+        "it does not speak TLS",
+        "on a network that you trust: sslmode=disable in the URL",
+    ),
+    ("remaining connection slots", "it takes no more connections", "use its pooler"),
+    ("too many", "it takes no more connections", "use its pooler, or close some"),
+)
+"""What libpq says, what it means, and what to do."""
+
+
+def _options(url: str) -> dict[str, str]:
+    """libpq's options of a URL, with defaults; a server that is not on this machine is verified."""
+    try:
+        given = conninfo_to_dict(url)
+    except psycopg.Error:  # it quotes the URL
+        raise ConfigError(
+            "warehouse.url can't be read",
+            hint="postgresql://user:password@host:5432/database; %-encode what is special in it",
+        ) from None
+    options = {name: str(value) for name, value in given.items() if value not in (None, "")}
+    options.setdefault("host", os.environ.get("PGHOST", "localhost"))
+    options.setdefault("port", os.environ.get("PGPORT", "5432"))
+    options.setdefault("user", os.environ.get("PGUSER") or getpass.getuser())
+    options.setdefault("dbname", options["user"])
+    if not _is_here(options["host"]):
+        options.setdefault("sslmode", "verify-full")
+    if options.get("sslmode") == "verify-full":
+        options.setdefault("sslrootcert", "system")
+    return options
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return host.startswith("/") or host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
