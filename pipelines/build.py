@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
+from pipelines import hooks
 from pipelines.business_time import BusinessHours, clock
 from pipelines.dbt_runner import Dbt, count, names, slowest
 from pipelines.errors import BuildFailed, DoblecheckError
@@ -52,6 +53,11 @@ EVENT_TIMES = {
     "messages": "occurred_at",
     "calls": "started_at",
     "conversation_closes": "occurred_at",
+}
+HOOK_TIMES = {
+    "stg_webhooks__messages": "occurred_at",
+    "stg_webhooks__calls": "started_at",
+    "stg_webhooks__conversation_events": "occurred_at",
 }
 """The staging models whose times the business clock has to cover."""
 
@@ -106,6 +112,8 @@ def build(
     failpoint("build.begin")
     warehouse.ensure_raw_tables(find())
     with _prepared(warehouse) as connection:
+        hooks.understand(warehouse, connection, find())
+        full = full or hooks.is_redone(connection)
         connection.execute(PREPARED)
         warehouse.insert(connection, "intermediate.build_settings", [(as_of, timezone)])
     failpoint("build.prepared")
@@ -120,6 +128,8 @@ def build(
     failpoint("build.clocked")
     built = dbt.run("build", "--exclude", "path:staging", *(["--full-refresh"] if full else []))
     failpoint("build.built")
+    with _prepared(warehouse) as connection:
+        hooks.forget_redone(connection)
     return BuildResult(
         as_of=as_of,
         models=count(built, "model"),
@@ -187,7 +197,15 @@ def _prepared(warehouse: Warehouse) -> Iterator[Connection]:
 
 
 def _phone_views() -> list[str]:
-    return [f"stg_{room.name}__phones" for room in find()]
+    return [*(f"stg_{room.name}__phones" for room in find()), "stg_webhooks__phones"]
+
+
+def _event_times() -> Iterator[tuple[str, str]]:
+    """The staging views that have times the business clock has to cover, and their column."""
+    for things, instant in EVENT_TIMES.items():
+        for room in find():
+            yield f"stg_{room.name}__{things}", instant
+    yield from HOOK_TIMES.items()
 
 
 def _days_of_events(connection: Connection, as_of: datetime) -> tuple[date, date]:
@@ -197,9 +215,8 @@ def _days_of_events(connection: Connection, as_of: datetime) -> tuple[date, date
     """
     believable = (FIRST_DAY, as_of + timedelta(days=366))
     times = " union all ".join(
-        f"select {instant} as instant from staging.{_quoted(f'stg_{room.name}__{things}')}"
-        for room in find()
-        for things, instant in EVENT_TIMES.items()
+        f"select {instant} as instant from staging.{_quoted(view)}"
+        for view, instant in _event_times()
     )
     ends = connection.execute(
         f"select min(instant), max(instant) from ({times}) where instant between $1 and $2",

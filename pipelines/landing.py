@@ -132,6 +132,48 @@ def _without(value: Any, secrets: Sequence[str]) -> Any:
     return [_without(item, secrets) for item in value] if isinstance(value, list) else value
 
 
+def scrub(
+    body: Any, *, secrets: frozenset[str], media: frozenset[str], links: frozenset[str]
+) -> Any:
+    """A webhook's body without secrets, whatever its form; it is changed in place.
+
+    Args:
+        secrets: keys whose values are removed wherever they stand.
+        media: keys of objects whose `url` and `link` are removed.
+        links: keys of texts in which links written as `URL: …` are removed.
+    """
+    removed: list[str] = []
+    _scrub(body, secrets, media, links, removed)
+    return _without(body, removed) if removed else body
+
+
+def _scrub(
+    value: Any,
+    secrets: frozenset[str],
+    media: frozenset[str],
+    links: frozenset[str],
+    removed: list[str],
+) -> None:
+    if isinstance(value, list):
+        for item in value:
+            _scrub(item, secrets, media, links, removed)
+    if not isinstance(value, dict):
+        return
+    for key, item in value.items():
+        paths = [(key, name) for name in ("url", "link")] if key in media else []
+        paths += [(key,)] if key in secrets else []  # type: ignore[list-item]
+        removed += [found for path in paths if (found := _take_text(value, path))]
+        if key in links:
+            value[key] = _without_link(item)
+        _scrub(value[key], secrets, media, links, removed)
+
+
+def _take_text(row: Row, path: Sequence[str]) -> str | None:
+    """As `_take_out`, but an object stays, to be looked through."""
+    holder = _parent(row, path)
+    return None if holder is None or isinstance(holder[path[-1]], dict) else _take_out(row, path)
+
+
 def _digest(values: Sequence[str | None]) -> str:
     return hashlib.blake2b(orjson.dumps(values), digest_size=12).hexdigest()
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dlt.extract import DltSource
     from starlette.applications import Starlette
 
+    from pipelines.events import Reader
     from pipelines.pull import Pull
     from pipelines.settings import Account
     from pipelines.world import World
@@ -162,6 +163,11 @@ class Provider:
         """The dlt source that reads the range of a pull again."""
         made: DltSource = self._module("backfill").backfill(pull)
         return made
+
+    @property
+    def webhooks(self) -> Reader:
+        """How the bodies of its webhooks are read. Importing it imports no library but orjson."""
+        return cast("Reader", self._module("webhooks"))
 
     def simulate(self, world: World, **settings: Any) -> Starlette:
         """The provider's API, telling a world, as an ASGI app."""

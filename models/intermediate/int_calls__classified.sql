@@ -2,7 +2,7 @@ with
 
 calls as (
 
-    {{ union_rooms('calls') }}
+    select * from {{ ref('int_calls__unioned') }}
 
 ),
 

@@ -8,13 +8,13 @@ messages as (
 
 conversations as (
 
-    {{ union_rooms('conversations') }}
+    select * from {{ ref('int_conversations__unioned') }}
 
 ),
 
 calls as (
 
-    {{ union_rooms('calls') }}
+    select * from {{ ref('int_calls__unioned') }}
 
 ),
 

@@ -2,7 +2,7 @@ with
 
 conversations as (
 
-    {{ union_rooms('conversations') }}
+    select * from {{ ref('int_conversations__unioned') }}
 
 ),
 

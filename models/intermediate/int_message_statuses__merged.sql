@@ -1,8 +1,54 @@
 with
 
-events as (
+told as (
+
+    select * from {{ ref('stg_webhooks__message_statuses') }}
+
+),
+
+names as (
+
+    select * from {{ ref('int_messages__named') }}
+
+),
+
+listed as (
 
     {{ union_rooms('message_statuses') }}
+
+),
+
+events as (
+
+    select
+        provider,
+        account,
+        message_id,
+        status,
+        occurred_at,
+        error_code,
+        pricing_category,
+        pricing_type,
+        false as is_told
+    from listed
+    union all
+    select
+        told.provider,
+        told.account,
+        coalesce(told.message_id, names.message_id, told.wa_message_id) as message_id,
+        told.status,
+        told.occurred_at,
+        told.error_code,
+        told.pricing_category,
+        told.pricing_type,
+        true as is_told
+    from told
+    left join names
+        on
+            told.message_id is null
+            and told.provider = names.provider
+            and told.account = names.account
+            and told.wa_message_id = names.wa_message_id
 
 ),
 
@@ -19,7 +65,8 @@ final as (
         min(occurred_at) filter (where {{ is_failure('status') }}) as failed_at,
         min(error_code) filter (where {{ is_failure('status') }}) as error_code,
         max(pricing_category) as pricing_category,
-        max(pricing_type) as pricing_type
+        max(pricing_type) as pricing_type,
+        bool_or(is_told) as is_told
     from events
     group by 1
 

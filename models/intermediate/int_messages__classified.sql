@@ -68,7 +68,8 @@ joined as (
         statuses.failed_at,
         coalesce(statuses.error_code, messages.error_code) as final_error_code,
         statuses.pricing_category,
-        statuses.pricing_type
+        statuses.pricing_type,
+        messages.is_told or coalesce(statuses.is_told, false) as has_webhook
     from messages
     left join statuses on messages.message_key = statuses.message_key
     left join identities on messages.identity_key = identities.identity_key
@@ -153,6 +154,7 @@ final as (
         final_error_code as error_code,
         pricing_category,
         pricing_type,
+        case when not is_listed then 'webhook' when has_webhook then 'both' else 'api' end as seen_in,
 
         -- what it does to turns and windows
         coalesce(

@@ -1,29 +1,104 @@
 with
 
-messages as (
+listed as (
 
     {{ union_rooms('messages') }}
 
 ),
 
--- The newest copy of a message: a row may have been landed more than once.
+told as (
+
+    select * from {{ ref('stg_webhooks__messages') }}
+
+),
+
+names as (
+
+    select * from {{ ref('int_messages__named') }}
+
+),
+
+resolved as (
+
+    select
+        told.*,
+        coalesce(told.message_id, names.message_id, told.wa_message_id) as known_id
+    from told
+    left join names
+        on
+            told.message_id is null
+            and told.provider = names.provider
+            and told.account = names.account
+            and told.wa_message_id = names.wa_message_id
+
+),
+
+both_sources as (
+
+    select
+        *,
+        message_id as known_id,
+        true as is_listed
+    from listed
+    union all
+    select
+        *,
+        false as is_listed
+    from resolved
+
+),
+
+-- The list has the last word on what a message is. Of several copies the newest counts: a row may
+-- have been landed more than once.
 numbered as (
 
     select
         *,
         row_number() over (
-            partition by provider, account, message_id
-            order by fetched_at desc nulls last, occurred_at asc, status asc
-        ) as copy_number
-    from messages
+            partition by provider, account, known_id
+            order by
+                is_listed desc,
+                case when is_listed then fetched_at end desc nulls last,
+                occurred_at asc nulls last,
+                status asc
+        ) as copy_number,
+        bool_or(not is_listed) over (partition by provider, account, known_id) as is_told
+    from both_sources
 
 ),
 
 final as (
 
     select
-        *,
-        {{ mart_key('numbered', 'message_id') }} as message_key,
+        provider,
+        account,
+        known_id as message_id,
+        wa_message_id,
+        conversation_id,
+        channel_id,
+        contact_id,
+        phone,
+        bsuid,
+        direction,
+        message_type,
+        text_length,
+        template_name,
+        template_language,
+        original_message_id,
+        is_call_permission_reply,
+        origin,
+        agent_id,
+        is_ai,
+        campaign_id,
+        is_imported,
+        status,
+        error_code,
+        occurred_at,
+        position,
+        fetched_at,
+        is_listed,
+        is_told,
+        {{ mart_key('numbered', 'known_id') }} as message_key,
         {{ mart_key('numbered', 'conversation_id') }} as conversation_key,
         {{ mart_key('numbered', 'channel_id') }} as channel_key,
         {{ identity_key('numbered') }} as identity_key

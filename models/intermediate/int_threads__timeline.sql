@@ -20,7 +20,7 @@ conversations as (
 
 closes as (
 
-    {{ union_rooms('conversation_closes') }}
+    select * from {{ ref('int_conversations__closed') }}
 
 ),
 

@@ -80,7 +80,7 @@ final as (
         messages.pricing_category,
         messages.pricing_type,
         cast(null as double precision) as estimated_cost_usd,
-        'api' as seen_in
+        messages.seen_in
     from messages
     left join events on messages.message_key = events.message_key
     left join templates

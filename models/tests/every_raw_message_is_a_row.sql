@@ -28,6 +28,7 @@ kept as (
         account,
         count(*) as messages
     from {{ ref('fct_messages') }}
+    where seen_in <> 'webhook'
     group by provider, account
 
 ),

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from pipelines import hooks
 from pipelines.errors import DiskFull, WarehouseError
 from pipelines.failpoint import failpoint
 from pipelines.provider import COMMON_COLUMNS, SHARED_TABLES, Provider, Table
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 KEYS = ("account", "id")
 """What makes a row of a raw table one of a kind."""
+
+KEYED = ("sync_state", "positions")
+"""Tables that are written by `on conflict`, so that their keys are needed in any warehouse."""
 
 SYNC_STATE_COLUMNS: Mapping[str, str] = {
     "account": "text",
@@ -298,18 +302,29 @@ def ensure_raw_tables(
     may only read needs no more.
     """
     for room in rooms:
-        there = _columns(connection, room.schema)
-        if not there:
-            _make_schema(connection, room.schema)
-        for name, columns, keys in _raw_tables(room):
-            keyed = keys if has_keys or name == "sync_state" else ()
-            have = there.get(name)
-            if have is None:
-                connection.execute(_create(f'{room.schema}."{name}"', columns, keyed))
-            for column in columns.keys() - (have or columns.keys()):
-                connection.execute(
-                    f'alter table {room.schema}."{name}" add column "{column}" {columns[column]}'
-                )
+        _ensure_schema(connection, room.schema, _raw_tables(room), has_keys=has_keys)
+    _ensure_schema(connection, hooks.SCHEMA, _hook_tables(), has_keys=has_keys)
+
+
+def _ensure_schema(
+    connection: Connection,
+    schema: str,
+    tables: Iterable[tuple[str, Mapping[str, str], tuple[str, ...]]],
+    *,
+    has_keys: bool,
+) -> None:
+    there = _columns(connection, schema)
+    if not there:
+        _make_schema(connection, schema)
+    for name, columns, keys in tables:
+        keyed = keys if has_keys or name in KEYED else ()
+        have = there.get(name)
+        if have is None:
+            connection.execute(_create(f'{schema}."{name}"', columns, keyed))
+        for column in columns.keys() - (have or columns.keys()):
+            connection.execute(
+                f'alter table {schema}."{name}" add column "{column}" {columns[column]}'
+            )
 
 
 def sync_states(
@@ -340,6 +355,11 @@ def _raw_tables(room: Provider) -> Iterator[tuple[str, Mapping[str, str], tuple[
         yield table.name, {**dict.fromkeys(table.columns, "text"), **COMMON_COLUMNS}, KEYS
 
 
+def _hook_tables() -> Iterator[tuple[str, Mapping[str, str], tuple[str, ...]]]:
+    for name, columns in hooks.COLUMNS.items():
+        yield name, columns, hooks.KEYS.get(name, ())
+
+
 def _columns(connection: Connection, schema: str) -> dict[str, set[str]]:
     """Table → its columns."""
     found: dict[str, set[str]] = {}
@@ -359,7 +379,8 @@ def _make_schema(connection: Connection, schema: str) -> None:
 
 
 def _create(name: str, columns: Mapping[str, str], keys: Sequence[str]) -> str:
-    lines = [f'"{n}" {t}{" not null" if n in KEYS else ""}' for n, t in columns.items()]
+    required = {*KEYS, *keys}
+    lines = [f'"{n}" {t}{" not null" if n in required else ""}' for n, t in columns.items()]
     lines += [f"primary key ({', '.join(keys)})"] if keys else []
     return f"create table if not exists {name} ({', '.join(lines)})"
 

@@ -24,6 +24,7 @@ final as (
         'kapso' as provider,
         account,
         id as call_id,
+        {{ clean('call_id') }} as network_call_id,
         {{ clean('phone_number_id') }} as channel_id,
         {{ clean('whatsapp_conversation_id') }} as conversation_id,
 

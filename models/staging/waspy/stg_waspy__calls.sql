@@ -14,6 +14,7 @@ final as (
         'waspy' as provider,
         account,
         id as call_id,
+        cast(null as text) as network_call_id,
         cast(null as text) as channel_id,
         cast(null as text) as conversation_id,
         cast(null as text) as contact_id,

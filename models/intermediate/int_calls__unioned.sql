@@ -1,0 +1,66 @@
+-- One row per call. The list has the last word; webhooks fill what it does not say yet, and tell of
+-- calls that it has not brought.
+with
+
+listed as (
+
+    {{ union_rooms('calls') }}
+
+),
+
+told as (
+
+    select * from {{ ref('stg_webhooks__calls') }}
+
+),
+
+known as (
+
+    select
+        listed.provider,
+        listed.account,
+        listed.call_id,
+        listed.network_call_id,
+        coalesce(listed.channel_id, told.channel_id) as channel_id,
+        listed.conversation_id,
+        listed.contact_id,
+        listed.phone,
+        listed.bsuid,
+        coalesce(listed.direction, told.direction) as direction,
+        listed.status,
+        coalesce(listed.duration_seconds, told.duration_seconds) as duration_seconds,
+        coalesce(listed.started_at, told.started_at) as started_at,
+        coalesce(listed.session_started_at, told.session_started_at) as session_started_at,
+        coalesce(listed.ended_at, told.ended_at) as ended_at,
+        listed.fetched_at
+    from listed
+    left join told
+        on
+            listed.provider = told.provider
+            and listed.account = told.account
+            and listed.network_call_id = told.network_call_id
+
+),
+
+fresh as (
+
+    select told.*
+    from told
+    left join listed
+        on
+            told.provider = listed.provider
+            and told.account = listed.account
+            and told.network_call_id = listed.network_call_id
+    where listed.call_id is null
+
+),
+
+final as (
+
+    select * from known
+    union all
+    select * from fresh
+
+)
+
+select * from final
