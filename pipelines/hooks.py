@@ -181,9 +181,7 @@ def forget_redone(connection: Connection) -> None:
     connection.execute(f"delete from {SCHEMA}.positions where name = 'redone'")
 
 
-def _waiting(
-    connection: Connection, rooms: Mapping[str, Provider]
-) -> Iterator[_Waiting]:
+def _waiting(connection: Connection, rooms: Mapping[str, Provider]) -> Iterator[_Waiting]:
     """The accounts that have deliveries to read, ready to be read."""
     sql = f"""
         select distinct provider, account, coalesce(understood_by, '')
@@ -205,9 +203,7 @@ def _waiting(
         yield waiting
 
 
-def _channels(
-    connection: Connection, room: Provider | None, account: str
-) -> frozenset[str]:
+def _channels(connection: Connection, room: Provider | None, account: str) -> frozenset[str]:
     """The ids of the account's channels; none while they are not known."""
     if room is None:
         return frozenset()
@@ -236,9 +232,7 @@ def _forget(connection: Connection, waiting: _Waiting) -> None:
     failpoint("hooks.forgotten")
 
 
-def _next(
-    connection: Connection, waiting: _Waiting, chunk: int
-) -> list[tuple[Any, ...]]:
+def _next(connection: Connection, waiting: _Waiting, chunk: int) -> list[tuple[Any, ...]]:
     sql = f"""
         select delivery_id, received_at, payload, problem, header_event, understood_by
         from {SCHEMA}.deliveries
@@ -340,9 +334,7 @@ def _taken_apart(value: Any, unreadable: list[Problem]) -> Any:
     return good
 
 
-def _delete(
-    connection: Connection, waiting: _Waiting, delivery_ids: Sequence[int]
-) -> None:
+def _delete(connection: Connection, waiting: _Waiting, delivery_ids: Sequence[int]) -> None:
     """Take away what these deliveries were understood as before."""
     for table in (*TABLES, "rejected"):
         connection.execute(
@@ -352,9 +344,7 @@ def _delete(
         )
 
 
-def _mark(
-    connection: Connection, waiting: _Waiting, marks: Sequence[tuple[Any, ...]]
-) -> None:
+def _mark(connection: Connection, waiting: _Waiting, marks: Sequence[tuple[Any, ...]]) -> None:
     """Note which deliveries are understood, by which version, and as what."""
     connection.execute(
         f"""
@@ -383,9 +373,7 @@ def read_position(connection: Connection, name: str) -> int:
     return int(found[0]) if found else 0
 
 
-def save_position(
-    connection: Connection, name: str, position: int, now: datetime
-) -> None:
+def save_position(connection: Connection, name: str, position: int, now: datetime) -> None:
     """Remember how far a log was read; in the transaction that brings its rows."""
     connection.execute(
         f"insert into {SCHEMA}.positions values ($1, $2, $3) on conflict (name) do update set "

@@ -12,6 +12,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from pipelines import hooks
 from pipelines.errors import NotPublished, WarehouseBusy, WarehouseError
 from pipelines.providers import find
 from pipelines.warehouse import SyncState
@@ -180,9 +181,8 @@ def test_every_raw_table_of_every_room_is_there(warehouse: Embedded) -> None:
         sql = "select table_schema, table_name from information_schema.tables"
         there = set(connection.execute(sql).fetchall())
     names = {(room.schema, table.name) for room in find() for table in room.tables}
-    assert there == names | {
-        (r.schema, n) for r in find() for n in ("rejected", "gone", "sync_state")
-    }
+    shared = {(r.schema, n) for r in find() for n in ("rejected", "gone", "sync_state")}
+    assert there == names | shared | {(hooks.SCHEMA, table) for table in hooks.COLUMNS}
 
 
 def test_folders_are_for_their_owner_only(warehouse: Embedded) -> None:
