@@ -237,13 +237,38 @@ def run(context: typer.Context, as_of: AsOf = None, as_json: Json = False) -> No
 
 
 @app.command()
+def receive(
+    context: typer.Context,
+    host: Annotated[str | None, typer.Option(help="The address [receiver.host].")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="[receiver.port].")] = None,
+) -> None:
+    """Receive webhooks, store them, acknowledge them; until stopped."""
+    from pipelines import show
+    from pipelines.receiver import serving
+
+    settings = context.obj.settings()
+    with (
+        show.Progress() as progress,
+        serving.prepared(
+            settings, context.obj.rooms, host=host, port=port, say=progress.say
+        ) as receiving,
+    ):
+        for line in serving.opening(receiving, settings):
+            progress.say(line)
+        receiving.run()
+        progress.say(f"stopped: {serving.summary(receiving.metrics.totals())}")
+
+
+@app.command()
 def status(context: typer.Context, as_of: AsOf = None, as_json: Json = False) -> None:
     """How fresh and how complete each resource of each account is."""
     from pipelines import show
+    from pipelines.receiver.log import open_log
     from pipelines.status import read
 
     settings = context.obj.settings()
-    found = read(context.obj.warehouse(settings), context.obj.rooms, now=_moment(as_of))
+    log = open_log(settings)
+    found = read(context.obj.warehouse(settings), context.obj.rooms, log, now=_moment(as_of))
     show.status(found, as_json=as_json)
 
 

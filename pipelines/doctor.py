@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from pipelines.errors import DoblecheckError, ProviderError
 from pipelines.provider import Check, Provider
-from pipelines.settings import Account, Settings, no_accounts_error, resolve
+from pipelines.receiver.doors import webhook_secrets
+from pipelines.settings import Account, Settings, no_accounts_error
 from pipelines.warehouse import Warehouse
 
 
@@ -29,7 +30,7 @@ def _accounts(settings: Settings, rooms: Sequence[Provider]) -> Iterator[Check]:
         name = f"{account.provider}:{account.name}"
         yield from _key(name, by_name[account.provider], account)
         if account.webhook_secrets:
-            yield _try(f"webhook secrets of {name}", lambda a=account: _secrets(a))  # type: ignore[misc]
+            yield _try(f"webhook secrets of {name}", lambda a=account: webhook_secrets(a))  # type: ignore[misc]
 
 
 def _key(name: str, room: Provider, account: Account) -> Iterator[Check]:
@@ -39,11 +40,6 @@ def _key(name: str, room: Provider, account: Account) -> Iterator[Check]:
     yield _try(f"key of {name}", lambda: closed.update(check_account(room, account)))
     for resource, error in closed.items():
         yield Check(f"{resource} of {name}", str(error), error.hint)
-
-
-def _secrets(account: Account) -> None:
-    for secret in account.webhook_secrets:
-        resolve(secret, what=f"webhooks of {account.name!r}", key="webhook_secrets")
 
 
 def _hours(settings: Settings) -> None:
@@ -63,7 +59,7 @@ def _read(warehouse: Warehouse) -> None:
         connection.execute("select 1").fetchone()
 
 
-def _try(name: str, check: Callable[[], None]) -> Check:
+def _try(name: str, check: Callable[[], object]) -> Check:
     try:
         check()
     except DoblecheckError as error:

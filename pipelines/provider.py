@@ -115,6 +115,7 @@ class Provider:
         tables: the raw tables; each is a resource unless it only serves another.
         resources: what `resources` may name, in the order they are read.
         opt_in: resources that cost much, such as a request per parent: read only when named.
+        webhook_headers: what the receiver keeps of a delivery's headers, in lower case.
     """
 
     name: str
@@ -125,6 +126,7 @@ class Provider:
     tables: tuple[Table, ...]
     resources: tuple[str, ...]
     opt_in: frozenset[str] = field(default_factory=frozenset)
+    webhook_headers: tuple[str, ...] = ()
     ranged: tuple[str, ...] = ()
 
     @property

@@ -46,9 +46,10 @@ class Account(_Section):
     webhook_secrets: list[SecretStr] = []
     resources: list[str] | None = None
     graph_version: str = Field("v24.0", pattern=r"^v\d+\.\d+$")
-    signature_header: str | None = None
+    signature_header: str | None = Field(None, pattern=r"^[A-Za-z0-9-]{1,64}$")
     signature_prefix: str | None = None
     signature_encoding: Literal["hex", "base64"] = "hex"
+    required_headers: dict[str, SecretStr] = {}
 
     @property
     def key(self) -> str:
@@ -68,6 +69,8 @@ class Receiver(_Section):
     host: str = "127.0.0.1"
     port: int = Field(8300, ge=0, le=65535)
     max_body_bytes: int = Field(3 * 1024 * 1024, ge=1)
+    log: SecretStr | None = None
+    metrics_port: int = Field(8301, ge=0, le=65535)
 
 
 class Hours(_Section):
@@ -333,13 +336,14 @@ def check_base_url(url: str, default: str, *, allowed: bool, key: str) -> None:
         raise ConfigError(f"{key} is not a web address", hint=hint)
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ConfigError(f"{key} holds more than a scheme, a host and a path", hint=hint)
-    if _is_loopback(parts.hostname) or allowed:
+    if is_loopback(parts.hostname) or allowed:
         return
     if parts.scheme != "https" or parts.hostname != urlsplit(default).hostname:
         raise ConfigError(f"{key} is not the provider's https address", hint=hint)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine itself."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

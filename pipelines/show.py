@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pipelines.journal import Entry
     from pipelines.load import Report
     from pipelines.provider import Check
-    from pipelines.status import Status
+    from pipelines.status import LogStatus, Status
 
 PROGRESS_SECONDS = 5.0
 
@@ -250,7 +250,7 @@ def status(found: Status, *, as_json: bool) -> None:
         if found.published_at
         else "none"
     )
-    print(f"\nwarehouse  {found.warehouse}\nsnapshot   {snapshot}")
+    print(f"\nwarehouse  {found.warehouse}\nsnapshot   {snapshot}\nwebhooks   {_log(found.log)}")
     if found.runs:
         print()
         _runs(found.runs)
@@ -272,6 +272,15 @@ def _runs(entries: Sequence[Entry]) -> None:
     ]
     columns = ("run (UTC)", "kind", "took", "outcome", "rows", "requests", "what happened")
     sys.stdout.write(table(columns, rows))
+
+
+def _log(log: LogStatus) -> str:
+    if log.problem:
+        return log.problem
+    if not log.not_ingested:
+        return f"{log.deliveries:,} received, all ingested" if log.deliveries else "none received"
+    waits = as_duration(log.age_seconds)
+    return f"{log.deliveries:,} received, {log.not_ingested:,} not ingested, the oldest for {waits}"
 
 
 def demo(result: Demo, *, as_json: bool) -> None:

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from pipelines.errors import LogError
 from pipelines.journal import Entry, Journal
 from pipelines.provider import Provider
+from pipelines.receiver.log import DeliveryLog
 from pipelines.warehouse import Connection, Warehouse, sync_states
 
 
@@ -38,22 +40,45 @@ class ResourceStatus:
 
 
 @dataclass(frozen=True)
+class LogStatus:
+    """The log of webhook deliveries.
+
+    Attributes:
+        deliveries: ever stored.
+        not_ingested: those that the warehouse does not have yet.
+        oldest_at: when the first of them was received, UTC.
+        age_seconds: since then.
+        problem: why nothing is known; None when it is.
+    """
+
+    deliveries: int = 0
+    not_ingested: int = 0
+    oldest_at: datetime | None = None
+    age_seconds: float | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
 class Status:
-    """The warehouse, its newest snapshot, every resource that was ever synced, and the last runs,
-    the newest first."""
+    """The warehouse, its newest snapshot, every resource that was ever synced, the log of webhook
+    deliveries, and the last runs, the newest first."""
 
     warehouse: str
     snapshot: str | None
     published_at: datetime | None
     is_running: bool
     resources: tuple[ResourceStatus, ...]
+    log: LogStatus
     runs: tuple[Entry, ...]
 
 
-def read(warehouse: Warehouse, rooms: Sequence[Provider], *, now: datetime | None) -> Status:
+def read(
+    warehouse: Warehouse, rooms: Sequence[Provider], log: DeliveryLog, *, now: datetime | None
+) -> Status:
     """The status as of `now`, by default the current time."""
+    now = now or datetime.now(UTC)
     with warehouse.watch() as seen:
-        resources = tuple(_resources(seen.connection, rooms, now or datetime.now(UTC)))
+        resources = tuple(_resources(seen.connection, rooms, now))
     published = warehouse.newest()
     return Status(
         warehouse=warehouse.name,
@@ -61,7 +86,22 @@ def read(warehouse: Warehouse, rooms: Sequence[Provider], *, now: datetime | Non
         published_at=published.at if published else None,
         is_running=seen.is_running,
         resources=resources,
+        log=_log(log, now),
         runs=tuple(Journal(warehouse.data_dir).last()),
+    )
+
+
+def _log(log: DeliveryLog, now: datetime) -> LogStatus:
+    try:
+        backlog = log.backlog()
+    except LogError as error:
+        return LogStatus(problem=str(error))
+    oldest = backlog.oldest_at
+    return LogStatus(
+        deliveries=backlog.last_sequence,
+        not_ingested=backlog.records,
+        oldest_at=oldest,
+        age_seconds=max((now - oldest).total_seconds(), 0.0) if oldest else None,
     )
 
 

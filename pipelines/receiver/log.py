@@ -107,6 +107,14 @@ class DeliveryLog(Protocol):
         """
         ...
 
+    def check(self) -> None:
+        """Write and commit something that is no delivery.
+
+        Raises:
+            LogError: no delivery could be stored either.
+        """
+        ...
+
     def read(self, after: int, limit: int) -> list[Delivery]:
         """The deliveries that follow a sequence, in order; fewer than `limit` when they are large.
 

@@ -100,6 +100,15 @@ class SqliteLog:
         failpoint("log.committed")
         return is_new
 
+    def check(self) -> None:
+        """Write and commit something that is no delivery."""
+        sql = """
+            insert into progress (name, sequence) values ('checked', 1)
+            on conflict (name) do update set sequence = sequence + 1
+        """
+        with self._lock, _told(self.path), _transaction(self._writer()) as connection:
+            connection.execute(sql)
+
     def read(self, after: int, limit: int) -> list[Delivery]:
         """The deliveries that follow a sequence, in order."""
         found: list[Delivery] = []

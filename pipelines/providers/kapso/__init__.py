@@ -15,5 +15,12 @@ PROVIDER = Provider(
     tables=TABLES,
     resources=tuple(table.name for table in TABLES),
     opt_in=OPT_IN,
+    webhook_headers=(
+        "x-webhook-event",
+        "x-idempotency-key",
+        "x-webhook-payload-version",
+        "x-webhook-batch",
+        "x-batch-size",
+    ),
     ranged=("conversations", "messages", "calls"),
 )
