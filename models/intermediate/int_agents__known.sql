@@ -75,6 +75,12 @@ mentioned as (
         agent_id
     from assignments
     union
+    select
+        provider,
+        account,
+        agent_id
+    from messages
+    union
     -- Whatever was sent by nobody known.
     select
         provider,

@@ -18,6 +18,12 @@ identities as (
 
 ),
 
+broadcasts as (
+
+    select * from {{ ref('int_messages__broadcasts') }}
+
+),
+
 message_types as (
 
     select * from {{ ref('message_types') }}
@@ -47,10 +53,12 @@ joined as (
     select
         messages.*,
         identities.contact_key,
+        coalesce(messages.campaign_id, broadcasts.broadcast_id) as broadcast_id,
+        coalesce(sender_origins.is_on_phone, false) as is_on_phone,
         {{ thread_key('messages', 'identities', 'message_id') }} as thread_key,
         case
             when messages.direction = 'inbound' then 'customer'
-            when messages.campaign_id is not null then 'campaign'
+            when messages.campaign_id is not null or broadcasts.broadcast_id is not null then 'campaign'
             when messages.is_ai then 'bot'
             else coalesce(sender_origins.sender_kind, 'unknown')
         end as sender_kind,
@@ -73,6 +81,7 @@ joined as (
     from messages
     left join statuses on messages.message_key = statuses.message_key
     left join identities on messages.identity_key = identities.identity_key
+    left join broadcasts on messages.message_key = broadcasts.message_key
     left join message_types on messages.message_type = message_types.message_type
     left join sender_origins
         on
@@ -130,7 +139,7 @@ final as (
         direction,
         sender_kind,
         agent_id,
-        campaign_id,
+        broadcast_id,
         message_type,
         text_length,
         template_name,
@@ -155,6 +164,7 @@ final as (
         pricing_category,
         pricing_type,
         case when not is_listed then 'webhook' when has_webhook then 'both' else 'api' end as seen_in,
+        is_on_phone,
 
         -- what it does to turns and windows
         coalesce(

@@ -46,6 +46,7 @@ final as (
         account,
         template_name,
         template_language,
+        template_id,
         {{ mart_key('numbered', 'template_id') }} as template_key
     from numbered
     where choice = 1

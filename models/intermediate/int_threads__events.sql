@@ -63,6 +63,7 @@ final as (
         conversation_key,
         direction,
         sender_kind,
+        agent_id,
         is_template,
         is_request,
         is_reply,

@@ -41,6 +41,7 @@ turns as (
         max(occurred_at) filter (where event_kind = 'close') as closed_at,
         max(message_key) filter (where is_answer) as reply_message_key,
         max(sender_kind) filter (where is_answer) as responder_kind,
+        max(agent_id) filter (where is_answer) as agent_id,
         bool_or(is_template) filter (where is_answer) as is_template_reply,
         max(last_opening_at) filter (where is_answer or event_kind = 'close') as last_opening_at
     from scoped

@@ -1,16 +1,15 @@
 with
 
-templates as (
+versions as (
 
-    {{ union_rooms('templates') }}
+    select * from {{ ref('int_templates__versions') }}
 
 ),
 
--- Only the current row is known yet: no version has ended.
 final as (
 
     select
-        {{ mart_key('templates', 'template_id') }} as template_key,
+        template_key,
         provider,
         account,
         template_id,
@@ -19,10 +18,10 @@ final as (
         category,
         status,
         quality,
-        cast(null as timestamptz) as valid_from,
-        cast(null as timestamptz) as valid_to,
-        true as is_current
-    from templates
+        valid_from,
+        valid_to,
+        is_current
+    from versions
 
 )
 

@@ -18,6 +18,12 @@ turns as (
 
 ),
 
+assignments as (
+
+    select * from {{ ref('fct_assignments') }}
+
+),
+
 counted as (
 
     select
@@ -42,6 +48,21 @@ answered as (
     from turns
     where scope = 'any'
     window in_conversation as (partition by conversation_key)
+
+),
+
+-- Who has it now, where the conversation's own row does not say.
+handovers as (
+
+    select
+        conversation_key,
+        agent_key,
+        row_number() over (
+            partition by conversation_key
+            order by assigned_at desc nulls last, {{ bytewise('assignment_key') }}
+        ) as choice
+    from assignments
+    where is_active
 
 ),
 
@@ -71,9 +92,13 @@ final as (
         counted.first_request_at,
         answered.responded_at as first_response_at,
         answered.response_seconds as first_response_seconds,
-        {{ mart_key('conversations', 'assigned_agent_id') }} as assigned_agent_key
+        coalesce({{ mart_key('conversations', 'assigned_agent_id') }}, handovers.agent_key) as assigned_agent_key
     from conversations
     left join counted on conversations.conversation_key = counted.conversation_key
+    left join handovers
+        on
+            conversations.conversation_key = handovers.conversation_key
+            and handovers.choice = 1
     left join answered
         on
             conversations.conversation_key = answered.conversation_key

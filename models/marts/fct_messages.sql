@@ -18,6 +18,20 @@ templates as (
 
 ),
 
+priced as (
+
+    select * from {{ ref('int_messages__priced') }}
+
+),
+
+-- Before it Meta charged conversations, not messages.
+first_card as (
+
+    select min(valid_from) as valid_from
+    from {{ ref('rate_cards') }}
+
+),
+
 final as (
 
     select
@@ -79,9 +93,20 @@ final as (
         -- what it cost
         messages.pricing_category,
         messages.pricing_type,
-        cast(null as double precision) as estimated_cost_usd,
+        coalesce(
+            priced.estimated_cost_usd,
+            case
+                when
+                    messages.direction = 'outbound'
+                    and messages.is_live
+                    and messages.occurred_at >= first_card.valid_from
+                    then 0
+            end
+        ) as estimated_cost_usd,
         messages.seen_in
     from messages
+    left join priced on messages.message_key = priced.message_key
+    cross join first_card
     left join events on messages.message_key = events.message_key
     left join templates
         on

@@ -18,12 +18,6 @@ replies as (
 
 ),
 
-broadcasts as (
-
-    select * from {{ ref('int_messages__broadcasts') }}
-
-),
-
 final as (
 
     select
@@ -35,7 +29,7 @@ final as (
         messages.thread_key,
         messages.channel_key,
         messages.contact_key,
-        coalesce(broadcasts.broadcast_id, classified.campaign_id) as broadcast_id,
+        classified.broadcast_id,
 
         -- what became of it
         messages.occurred_at,
@@ -47,7 +41,6 @@ final as (
     from messages
     inner join classified on messages.message_key = classified.message_key
     left join replies on messages.message_key = replies.message_key
-    left join broadcasts on messages.message_key = broadcasts.message_key
     where messages.direction = 'outbound' and messages.message_type = 'template'
 
 )

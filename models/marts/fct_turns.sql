@@ -47,7 +47,8 @@ final as (
         responded_at,
         reply_message_key,
         responder_kind,
-        cast(null as text) as agent_key,
+        case when is_answered then coalesce({{ mart_key('judged', 'agent_id') }}, {{ unattributed('judged') }}) end
+            as agent_key,
         is_template_reply,
         case when is_answered then elapsed_seconds end as response_seconds,
         case when is_answered then {{ seconds_between('last_request_at', 'responded_at') }} end

@@ -23,7 +23,7 @@ from pipelines.providers.kapso.simulator_broadcasts import broadcast_id
 from pipelines.providers.kapso.simulator_logs import SECRET, TOKEN
 from pipelines.providers.kapso.simulator_rows import WABA, contact_id, phone_number_id
 from pipelines.providers.kapso.source import public_url
-from pipelines.providers.kapso.tables import OPT_IN, TABLES
+from pipelines.providers.kapso.tables import OPT_IN, RESOURCES
 from pipelines.settings import Account
 from pipelines.simulation import Asked, Change, broken, instead, serve
 from pipelines.world import (
@@ -107,14 +107,14 @@ def test_rows_name_the_parent_they_were_listed_under(shop: Shop) -> None:
 def test_the_fan_outs_and_the_log_of_requests_are_read_only_when_named() -> None:
     assert {"assignments", "contact_notes", "call_permissions", "api_logs"} == OPT_IN
     assert PROVIDER.opt_in == OPT_IN
-    assert set(PROVIDER.resources) == {table.name for table in TABLES}
+    assert set(PROVIDER.resources) == {table.name for table in RESOURCES}
 
 
 def test_the_models_know_every_raw_table() -> None:
     folder = Path(models.__file__).parent / "staging" / "kapso"
     sources = (folder / "_kapso__sources.yml").read_text()
     health = (folder / "stg_kapso__resources.sql").read_text()
-    for table in TABLES:
+    for table in RESOURCES:
         assert f"- name: {table.name}\n" in sources
         assert f"'{table.name}' as resource" in health
         assert f"source('raw_kapso', '{table.name}')" in health

@@ -6,6 +6,31 @@ templates as (
 
 ),
 
+-- Kapso's older list has copies with ids of its own: Meta's row of the same name stands for both.
+originals as (
+
+    select distinct
+        account,
+        name,
+        language
+    from templates
+    where {{ matches('id', '^[0-9]+$') }}
+
+),
+
+kept as (
+
+    select templates.*
+    from templates
+    left join originals
+        on
+            templates.account = originals.account
+            and templates.name = originals.name
+            and templates.language = originals.language
+    where originals.name is null or {{ matches('templates.id', '^[0-9]+$') }}
+
+),
+
 final as (
 
     select
@@ -17,7 +42,7 @@ final as (
         {{ lowered('category') }} as category,
         {{ lowered('status') }} as status,
         lower({{ json_text(to_json('quality_score'), ['score']) }}) as quality
-    from templates
+    from kept
 
 )
 

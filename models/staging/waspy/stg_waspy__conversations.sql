@@ -17,16 +17,33 @@ closes as (
 
 ),
 
+states as (
+
+    select
+        account,
+        conversation_id,
+        status,
+        row_number() over (partition by account, conversation_id order by observed_from desc) as age
+    from {{ ref('stg_waspy__conversation_states') }}
+
+),
+
 parsed as (
 
     select
         conversations.*,
         {{ to_json('conversations.contact') }} as contact_json,
         {{ lowered('conversations.status') }} as state,
-        closes.occurred_at as closed_at
+        closes.occurred_at as closed_at,
+        coalesce(states.status = 'deleted', false) as is_deleted
     from conversations
     left join closes
         on conversations.account = closes.account and conversations.id = closes.conversation_id
+    left join states
+        on
+            conversations.account = states.account
+            and conversations.id = states.conversation_id
+            and states.age = 1
 
 ),
 
@@ -41,10 +58,10 @@ final as (
         coalesce({{ clean('contact_id') }}, {{ json_text('contact_json', ['id']) }}) as contact_id,
         {{ phone_in(json_text('contact_json', ['phoneNumber'])) }} as phone,
         {{ bsuid_in(json_text('contact_json', ['phoneNumber'])) }} as bsuid,
-        {{ clean('assigned_to') }} as assigned_agent_id,
+        case when not is_deleted then {{ clean('assigned_to') }} end as assigned_agent_id,
 
-        -- state
-        state as status,
+        -- state: the row keeps what was last said of a conversation that is no longer there
+        case when is_deleted then 'deleted' else state end as status,
 
         -- times
         {{ to_instant('created_at') }} as created_at,

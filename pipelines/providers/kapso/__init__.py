@@ -1,7 +1,7 @@
 """The Kapso room: everything that is true only of Kapso. Facts and their sources: README.md."""
 
 from pipelines.provider import Provider
-from pipelines.providers.kapso.tables import OPT_IN, TABLES
+from pipelines.providers.kapso.tables import OPT_IN, RESOURCES, TABLES
 
 PROVIDER = Provider(
     name="kapso",
@@ -13,7 +13,7 @@ PROVIDER = Provider(
     },
     requests_per_minute=100,  # the free plan; 500 and 1000 on the others
     tables=TABLES,
-    resources=tuple(table.name for table in TABLES),
+    resources=tuple(table.name for table in RESOURCES),
     opt_in=OPT_IN,
     webhook_headers=(
         "x-webhook-event",

@@ -15,8 +15,9 @@ from pipelines.cursors import Page
 from pipelines.errors import Stopped, Unavailable
 from pipelines.provider import Row, Table
 from pipelines.providers.kapso.client import Kapso
-from pipelines.providers.kapso.tables import CALLS, PHONE_NUMBERS, TEMPLATES
+from pipelines.providers.kapso.tables import CALLS, PHONE_NUMBERS, TEMPLATE_STATES, TEMPLATES
 from pipelines.pull import Pull
+from pipelines.states import note_states
 from pipelines.times import parse_time
 
 DAY = timedelta(days=1)
@@ -128,9 +129,12 @@ class NumberReader:
             await self._instead(TEMPLATES, self._legacy_templates, closed)
 
     async def _templates_of(self, waba: str) -> None:
-        await self._pull.all_pages(
-            TEMPLATES, partial(self._api.templates, waba), adds={"@business_account_id": waba}
-        )
+        async def fetch(cursor: str | None) -> Page[Row]:
+            page = await self._api.templates(waba, cursor)
+            self._note(page)
+            return page
+
+        await self._pull.all_pages(TEMPLATES, fetch, adds={"@business_account_id": waba})
 
     async def _legacy_templates(self) -> None:
         """Kapso's copies, which have ids of their own: they never join the originals.
@@ -145,9 +149,16 @@ class NumberReader:
         async def fetch(cursor: str | None) -> Page[Row]:
             page = await self._api.legacy_templates(cursor)
             _fill(page.rows, _as_original)
+            self._note(page)
             return page
 
         await self._pull.all_pages(TEMPLATES, fetch)
+
+    def _note(self, page: Page[Row]) -> None:
+        """Keep the version of each template that was last seen in another."""
+        rows = [row for row in page.rows if isinstance(row, dict) and row.get("id")]
+        seen = {str(row["id"]): row | {"quality": _quality(row)} for row in rows}
+        note_states(self._pull, TEMPLATE_STATES, seen, page.fetched_at)
 
     @cached_property
     def _numbers(self) -> asyncio.Future[list[_Number]]:
@@ -179,6 +190,12 @@ def _as_original(row: Row) -> Mapping[str, str | None]:
     """What Meta's row says under another name, or not at all."""
     waba = _text(row, "business_account_id")
     return {"language": _text(row, "language_code"), "@business_account_id": waba}
+
+
+def _quality(row: Row) -> str | None:
+    """Its score alone: the date beside it moves without any change."""
+    score = row.get("quality_score")
+    return _text(score, "score") if isinstance(score, dict) else None
 
 
 def _text(row: Row, key: str) -> str | None:

@@ -36,6 +36,7 @@ from pipelines.providers.kapso.tables import (
     CUSTOMERS,
     MESSAGES,
     PHONE_NUMBERS,
+    TEMPLATE_STATES,
     TEMPLATES,
     USERS,
     WEBHOOK_DELIVERIES,
@@ -75,7 +76,7 @@ def kapso(pull: Pull) -> Iterator[DltResource]:
     yield resource(pull, MESSAGES, reader.messages)
     yield resource(pull, CONTACTS, reader.contacts, GONE)
     yield resource(pull, CALLS, numbers.calls)
-    yield resource(pull, TEMPLATES, numbers.templates)
+    yield resource(pull, TEMPLATES, numbers.templates, TEMPLATE_STATES)
     yield resource(pull, BROADCASTS, broadcasts.broadcasts)
     yield resource(pull, BROADCAST_RECIPIENTS, broadcasts.recipients)
     yield resource(pull, USERS, reader.users)

@@ -177,6 +177,21 @@ TEMPLATES = Table(
     ),
 )
 
+TEMPLATE_STATES = Table(
+    "template_states",
+    fields(
+        "id",
+        template_id="@template_id",
+        name="@name",
+        language="@language",
+        category="@category",
+        status="@status",
+        quality="@quality",
+        observed_from="@observed_from",
+    ),
+)
+"""One row per version that a template was seen in: its list tells only the current one."""
+
 ASSIGNMENTS = Table(
     "assignments",
     fields(
@@ -324,7 +339,7 @@ CALL_PERMISSIONS = Table(
     ),
 )
 
-TABLES = (
+RESOURCES = (
     PHONE_NUMBERS,
     CONVERSATIONS,
     MESSAGES,
@@ -342,6 +357,8 @@ TABLES = (
     CALL_PERMISSIONS,
     API_LOGS,
 )
+
+TABLES = (*RESOURCES, TEMPLATE_STATES)
 
 OPT_IN = frozenset(table.name for table in (ASSIGNMENTS, CONTACT_NOTES, CALL_PERMISSIONS, API_LOGS))
 """Read only when named: one request per parent, or a log of requests that ours fill."""

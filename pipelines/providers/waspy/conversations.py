@@ -8,17 +8,17 @@ is asked for by its id.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from pipelines.cursors import Fetch, Page, follow
 from pipelines.errors import Unavailable
-from pipelines.landing import as_text
 from pipelines.provider import Row
 from pipelines.providers.waspy.client import Waspy
 from pipelines.providers.waspy.tables import CONVERSATION_STATES, CONVERSATIONS
 from pipelines.pull import Pull
+from pipelines.states import newest_states, note_states
 from pipelines.times import parse_time, sortable
 from pipelines.walks import Position, Refresh
 
@@ -89,7 +89,7 @@ class ConversationReader:
         """Conversations that are live as far as the warehouse knows."""
         rows = self._pull.current(CONVERSATIONS, ("id",), of=("status", LIVE))
         live = {str(identity) for (identity,) in rows}
-        states = self._known_states(sorted(live))
+        states = newest_states(self._pull, CONVERSATION_STATES, sorted(live))
         return {i for i in live if i not in states or states[i][0] != DELETED}
 
     async def _look_up(self, identity: str) -> bool:
@@ -122,36 +122,13 @@ class ConversationReader:
 
     def _note(self, rows: Iterable[Row], seen_at: datetime) -> None:
         """Keep the status and assignee of each conversation that was last seen with others."""
-        found = _identified(rows)
-        known = self._known_states(list(found))
-        seen = [_state(identity, row, seen_at) for identity, row in found.items()]
-        new = [s for s in seen if known.get(s["@conversation_id"]) != _told(s)]
-        self._pull.take(CONVERSATION_STATES, Page(new, None, seen_at))
-
-    def _known_states(self, conversations: Sequence[str]) -> Mapping[str, tuple[str | None, ...]]:
-        """Conversation → the newest status and assignee it was seen with."""
-        columns = ("observed_from", "conversation_id", "status", "assigned_to")
-        rows = self._pull.current(
-            CONVERSATION_STATES, columns, of=("conversation_id", conversations)
-        )
-        return {str(row[1]): row[2:] for row in sorted(rows, key=lambda row: row[0] or "")}
+        seen = {
+            identity: {"status": row.get("status"), "assigned_to": row.get("assignedTo")}
+            for identity, row in _identified(rows).items()
+        }
+        note_states(self._pull, CONVERSATION_STATES, seen, seen_at)
 
 
 def _identified(rows: Iterable[Row]) -> dict[str, Row]:
     """id → row, of the rows that have one."""
     return {str(row["id"]): row for row in rows if isinstance(row, dict) and row.get("id")}
-
-
-def _state(conversation: str, row: Row, seen_at: datetime) -> Row:
-    since = seen_at.isoformat(timespec="microseconds")
-    return {
-        "id": f"{conversation}|{since}",
-        "@conversation_id": conversation,
-        "@status": row.get("status"),
-        "@assigned_to": row.get("assignedTo"),
-        "@observed_from": since,
-    }
-
-
-def _told(state: Row) -> tuple[str | None, ...]:
-    return as_text(state["@status"]), as_text(state["@assigned_to"])

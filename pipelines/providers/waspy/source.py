@@ -20,9 +20,11 @@ from pipelines.providers.waspy.tables import (
     CONVERSATIONS,
     MESSAGE_CURSORS,
     MESSAGES,
+    TEMPLATE_STATES,
     TEMPLATES,
 )
 from pipelines.pull import Pull, resource
+from pipelines.states import note_states
 
 if TYPE_CHECKING:
     from dlt.sources import DltResource
@@ -36,7 +38,7 @@ def waspy(pull: Pull) -> Iterator[DltResource]:
     # A cursor is loaded with the rows it describes, or a crash between the two loses those.
     yield resource(pull, MESSAGES, MessageReader(pull).read, MESSAGE_CURSORS)
     yield resource(pull, CONTACTS, ContactReader(pull).read, GONE)
-    yield resource(pull, TEMPLATES, reader.templates)
+    yield resource(pull, TEMPLATES, reader.templates, TEMPLATE_STATES)
     yield resource(pull, CHANNELS, reader.channels)
 
 
@@ -46,7 +48,15 @@ class _Reader:
         self._api: Waspy = pull.client
 
     async def templates(self) -> None:
-        await self._pull.all_pages(TEMPLATES, lambda cursor: self._named(TEMPLATES, cursor))
+        async def fetch(cursor: str | None) -> Page[Row]:
+            page = await self._named(TEMPLATES, cursor)
+            rows = [row for row in page.rows if isinstance(row, dict) and row.get("id")]
+            note_states(
+                self._pull, TEMPLATE_STATES, {str(r["id"]): r for r in rows}, page.fetched_at
+            )
+            return page
+
+        await self._pull.all_pages(TEMPLATES, fetch)
 
     async def channels(self) -> None:
         await self._pull.all_pages(CHANNELS, lambda cursor: self._named(CHANNELS, cursor))

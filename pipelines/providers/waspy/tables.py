@@ -117,6 +117,21 @@ CONVERSATION_STATES = Table(
 """One row per status and assignee that a conversation was seen with. The API tells neither when
 they changed nor what they were before: only what a sync saw, and when it first saw it."""
 
+TEMPLATE_STATES = Table(
+    "template_states",
+    fields(
+        "id",
+        template_id="@template_id",
+        name="@name",
+        language="@language",
+        category="@category",
+        status="@status",
+        quality="@quality",
+        observed_from="@observed_from",
+    ),
+)
+"""One row per version that a template was seen in: its list tells only the current one."""
+
 TABLES = (
     CONVERSATIONS,
     MESSAGES,
@@ -125,6 +140,7 @@ TABLES = (
     CHANNELS,
     MESSAGE_CURSORS,
     CONVERSATION_STATES,
+    TEMPLATE_STATES,
 )
 
 RESOURCES = (CONVERSATIONS, MESSAGES, CONTACTS, TEMPLATES, CHANNELS)

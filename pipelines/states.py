@@ -1,0 +1,49 @@
+"""What a thing was seen as, and since when: a history that no provider tells.
+
+A list shows what a conversation or a template is, not when it became so. So whenever a row says
+something else than it last did, a state is kept with the time of that look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from pipelines.cursors import Page
+from pipelines.landing import as_text
+from pipelines.provider import Row, Table
+from pipelines.pull import Pull
+
+Told = tuple[str | None, ...]
+
+
+def note_states(pull: Pull, table: Table, seen: Mapping[str, Row], seen_at: datetime) -> None:
+    """Keep the state of each thing that was last seen in another.
+
+    Args:
+        pull: the pull that saw them.
+        table: its columns are `id`, the thing's id, what a state is made of, and `observed_from`.
+        seen: thing → what it was seen as, by the names of those columns.
+        seen_at: when.
+    """
+    _, thing, *columns, _ = table.columns
+    known = newest_states(pull, table, list(seen))
+    since = seen_at.isoformat(timespec="microseconds")
+    new = [
+        {
+            "id": f"{identity}|{since}",
+            f"@{thing}": identity,
+            **{f"@{name}": state.get(name) for name in columns},
+            "@observed_from": since,
+        }
+        for identity, state in seen.items()
+        if known.get(identity) != tuple(as_text(state.get(name)) for name in columns)
+    ]
+    pull.take(table, Page(new, None, seen_at))
+
+
+def newest_states(pull: Pull, table: Table, things: Sequence[str]) -> Mapping[str, Told]:
+    """Thing → the newest state it was seen in, in the order of the table's columns."""
+    _, thing, *columns, observed_from = table.columns
+    rows = pull.current(table, (observed_from, thing, *columns), of=(thing, things))
+    return {str(row[1]): row[2:] for row in sorted(rows, key=lambda row: row[0] or "")}
