@@ -176,6 +176,26 @@ class Settings(BaseSettings):
         """The warehouse's URL; the writer's DuckDB file in the data folder by default."""
         return self.warehouse.url or f"duckdb:///{self.data_path / 'warehouse.duckdb'}"
 
+    @property
+    def log_url(self) -> str | None:
+        """The database of the delivery log; None: the file in the data folder.
+
+        Raises:
+            ConfigError: it is none that can be used.
+        """
+        text = self.receiver.log.get_secret_value() if self.receiver.log else ""
+        name = text.removeprefix("env:") if text.startswith("env:") else ""
+        url = os.environ.get(name, "") if name else text
+        if not text:
+            return None
+        if url.startswith(("postgresql://", "postgres://")):
+            return url
+        looked = f"the environment variable {name} is empty" if name and not url else "no database"
+        raise ConfigError(
+            f"receiver.log: {looked}",
+            hint="postgresql://user:password@host/database, or without it data/deliveries.db",
+        )
+
 
 def _number(key: str) -> int:
     if not key.isdigit():

@@ -156,7 +156,15 @@ class DeliveryLog(Protocol):
 
 
 def open_log(settings: Settings) -> DeliveryLog:
-    """The log that the settings name. Nothing is made before the first append."""
+    """The log that the settings name. Nothing is made before the first append.
+
+    Raises:
+        ConfigError: it names none that can be used.
+    """
+    if url := settings.log_url:
+        from pipelines.receiver.postgres_log import PostgresLog
+
+        return PostgresLog(url)
     from pipelines.receiver.sqlite_log import SqliteLog
 
     return SqliteLog(settings.data_path / FILE_NAME)

@@ -61,7 +61,7 @@ class PostgresWarehouse(Warehouse):
 
     def __init__(self, url: str, data_dir: Path) -> None:
         self.data_dir = data_dir
-        self._options = _options(url)
+        self._options = connection_options(url)
         host = self._options["host"]
         self.name = f"postgresql://{host}:{self._options['port']}/{self._options['dbname']}"
         self._holder: psycopg.Connection[Any] | None = None
@@ -323,13 +323,13 @@ NOT_OPENED = (
 """What libpq says, what it means, and what to do."""
 
 
-def _options(url: str) -> dict[str, str]:
+def connection_options(url: str, *, key: str = "warehouse.url") -> dict[str, str]:
     """libpq's options of a URL, with defaults; a server that is not on this machine is verified."""
     try:
         given = conninfo_to_dict(url)
     except psycopg.Error:  # it quotes the URL
         raise ConfigError(
-            "warehouse.url can't be read",
+            f"{key} can't be read",
             hint="postgresql://user:password@host:5432/database; %-encode what is special in it",
         ) from None
     options = {name: str(value) for name, value in given.items() if value not in (None, "")}

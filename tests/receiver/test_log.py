@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,14 +13,20 @@ from hashlib import sha256
 from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from pipelines.errors import LogBroken, LogError
 from pipelines.failpoint import Injected, arm
-from pipelines.receiver import sqlite_log
+from pipelines.receiver import postgres_log, sqlite_log
 from pipelines.receiver.log import Arrival, Backlog, Delivery, DeliveryLog
+from pipelines.receiver.postgres_log import PostgresLog
 from pipelines.receiver.sqlite_log import SqliteLog
+
+if TYPE_CHECKING:
+    from real_postgres import Server
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -34,12 +41,19 @@ def arrival(body: bytes = b'{"a":1}', *, account: str = "shop", minute: int = 0)
     )
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DeliveryLog]:
+    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else None
+    made = PostgresLog(url) if url else SqliteLog(tmp_path / "data" / "deliveries.db")
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def log(tmp_path: Path) -> Iterator[DeliveryLog]:
+def file_log(tmp_path: Path) -> Iterator[SqliteLog]:
     made = SqliteLog(tmp_path / "data" / "deliveries.db")
     yield made
     made.close()
-    arm("")
 
 
 def bodies(log: DeliveryLog) -> list[bytes]:
@@ -80,7 +94,9 @@ def test_reading_goes_on_after_a_sequence_and_large_bodies_come_in_parts(
     log.append([arrival(b"%d" % i) for i in range(5)])
     assert [d.body for d in log.read(2, 2)] == [b"2", b"3"]
     assert log.read(5, 2) == []
-    monkeypatch.setattr(sqlite_log, "READ_BYTES", 2)
+    for module in (sqlite_log, postgres_log):
+        monkeypatch.setattr(module, "READ_BYTES", 2)
+    monkeypatch.setattr(postgres_log, "READ_ROWS", 1)
     assert [d.sequence for d in log.read(0, 5)] == [1, 2]
 
 
@@ -96,7 +112,8 @@ def test_the_backlog_is_what_ingest_did_not_note(log: DeliveryLog) -> None:
 def test_only_what_is_loaded_and_old_is_forgotten_and_no_sequence_comes_back(
     log: DeliveryLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_log, "CHUNK_ROWS", 3)
+    for module in (sqlite_log, postgres_log):
+        monkeypatch.setattr(module, "CHUNK_ROWS", 3)
     log.append([arrival(b"%d" % i, minute=i) for i in range(10)])
     assert log.forget(up_to=8, before=NOON + timedelta(minutes=5)) == 5
     assert bodies(log) == [b"5", b"6", b"7", b"8", b"9"]
@@ -107,9 +124,17 @@ def test_only_what_is_loaded_and_old_is_forgotten_and_no_sequence_comes_back(
     assert [d.sequence for d in log.read(0, 10)] == [11]
 
 
-def test_an_erased_body_leaves_no_byte_and_does_not_come_back(
-    log: DeliveryLog, tmp_path: Path
-) -> None:
+def test_an_erased_body_does_not_come_back(log: DeliveryLog) -> None:
+    log.append([arrival(b"keep"), arrival(b"x"), arrival(b"y")])
+    assert log.erase(lambda delivery: delivery.body.replace(b"x", b"").replace(b"y", b"z")) == 2
+    assert bodies(log) == [b"keep", b"z"]
+    assert log.append([arrival(b"x"), arrival(b"y")]) == [False, False]
+    assert bodies(log) == [b"keep", b"z"]
+    assert log.erase(lambda delivery: delivery.body) == 0
+
+
+def test_an_erased_body_leaves_no_byte(file_log: SqliteLog, tmp_path: Path) -> None:
+    log = file_log
     canary = b"CANARY-5491155550000"
     log.append([arrival(b"keep"), arrival(b"x" * 9000 + canary), arrival(b"y" + canary)])
 
@@ -118,17 +143,15 @@ def test_an_erased_body_leaves_no_byte_and_does_not_come_back(
 
     assert log.erase(rewrite) == 2
     assert bodies(log) == [b"keep", b"y-"]
-    assert log.append([arrival(b"x" * 9000 + canary), arrival(b"y" + canary)]) == [False, False]
-    assert bodies(log) == [b"keep", b"y-"]
     log.close()
     for file in (tmp_path / "data").iterdir():
         assert canary not in file.read_bytes()
 
 
-def test_the_files_are_for_their_owner_only(log: DeliveryLog, tmp_path: Path) -> None:
+def test_the_files_are_for_their_owner_only(file_log: SqliteLog, tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        log.append([arrival()])
+        file_log.append([arrival()])
         modes = {path: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*")}
     finally:
         os.umask(before)
@@ -147,14 +170,43 @@ def test_a_commit_waits_for_the_disk(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["log.begin", "log.commit"])
-@pytest.mark.parametrize("how", ["raise", "enospc", "eio"])
-def test_a_commit_that_fails_stores_nothing_of_it(log: DeliveryLog, place: str, how: str) -> None:
+def test_a_commit_that_fails_stores_nothing_of_it(log: DeliveryLog, place: str) -> None:
     log.append([arrival(b"before")])
-    arm(f"{place}={how}")
-    with pytest.raises({"raise": Injected, "enospc": LogError, "eio": LogBroken}[how]):
+    arm(f"{place}=raise")
+    with pytest.raises(Injected):
         log.append([arrival(b"one"), arrival(b"two")])
     assert bodies(log) == [b"before"]
     assert log.append([arrival(b"one")]) == [True]
+    assert [d.sequence for d in log.read(0, 10)] == [1, 2]
+
+
+@pytest.mark.parametrize(("how", "expected"), [("enospc", LogError), ("eio", LogBroken)])
+def test_a_disk_that_fails_is_told(file_log: SqliteLog, how: str, expected: type[LogError]) -> None:
+    arm(f"log.commit={how}")
+    with pytest.raises(LogError) as told:
+        file_log.append([arrival()])
+    assert type(told.value) is expected
+    assert bodies(file_log) == []
+
+
+def test_a_database_that_refuses_a_commit_stores_nothing(postgres_url: str) -> None:
+    log = PostgresLog(postgres_url)
+    log.append([arrival(b"before")])
+    assert log._connection
+    log._connection.execute(
+        "create function refuse() returns trigger language plpgsql as "
+        "$$ begin raise exception 'no: %', new.body; end $$"
+    )
+    log._connection.execute(
+        "create constraint trigger at_commit after insert on receiver.deliveries "
+        "deferrable initially deferred for each row execute function refuse()"
+    )
+    with pytest.raises(LogError) as told:
+        log.append([arrival(b"CANARY")])
+    assert b"CANARY".hex() not in str(told.value)
+    assert told.value.__cause__ is None
+    assert bodies(log) == [b"before"]
+    log.close()
 
 
 def test_a_full_disk_is_told_and_the_log_goes_on_when_there_is_room(tmp_path: Path) -> None:
@@ -198,22 +250,29 @@ def test_a_log_that_was_moved_away_is_begun_anew(tmp_path: Path) -> None:
     log.close()
 
 
-def _append_many(path: Path, name: bytes, commits: int) -> None:
-    log = SqliteLog(path)
+def _log_of(place: Path | str) -> DeliveryLog:
+    return SqliteLog(place) if isinstance(place, Path) else PostgresLog(place)
+
+
+def _append_many(place: Path | str, name: bytes, commits: int) -> None:
+    log = _log_of(place)
     for i in range(commits):
         log.append([arrival(b"%s %d %d" % (name, i, j)) for j in range(3)])
     log.close()
 
 
-def test_two_receivers_on_one_file_lose_nothing_and_a_reader_skips_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "deliveries.db"
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_two_receivers_on_one_log_lose_nothing_and_a_reader_skips_nothing(
+    request: pytest.FixtureRequest, tmp_path: Path, kind: str
+) -> None:
+    place = tmp_path / "log.db" if kind == "sqlite" else request.getfixturevalue("postgres_url")
     writers = [
-        get_context("fork").Process(target=_append_many, args=(path, name, 60))
+        get_context("fork").Process(target=_append_many, args=(place, name, 60))
         for name in (b"first", b"second")
     ]
     for writer in writers:
         writer.start()
-    log, seen = SqliteLog(path), []
+    log, seen = _log_of(place), []
     while any(writer.is_alive() for writer in writers) or log.last_sequence() > len(seen):
         seen += log.read(seen[-1].sequence if seen else 0, 7)
     assert [writer.exitcode for writer in writers] == [0, 0]
@@ -238,3 +297,65 @@ def test_a_reader_never_makes_the_writer_wait(tmp_path: Path) -> None:
 def test_a_record_shows_no_body_where_it_is_printed() -> None:
     shown = repr(replace(arrival(b"CANARY"), headers={}))
     assert "CANARY" not in shown
+
+
+def test_a_commit_that_is_late_is_not_passed_over(postgres_url: str) -> None:
+    """A reader who looks while a commit is open finds its records when it is done."""
+    slow, quick = PostgresLog(postgres_url), PostgresLog(postgres_url)
+    slow.append([arrival(b"first")])
+    inside, go_on = threading.Event(), threading.Event()
+    original = postgres_log._count_copies
+
+    def waiting(connection: Any, groups: Any) -> Any:
+        if threading.current_thread() is held:
+            inside.set()
+            go_on.wait(10)
+        return original(connection, groups)
+
+    held = threading.Thread(target=slow.append, args=([arrival(b"slow")],))
+    other = threading.Thread(target=quick.append, args=([arrival(b"quick")],))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(postgres_log, "_count_copies", waiting)
+        held.start()
+        assert inside.wait(10)
+        other.start()
+        assert [d.body for d in quick.read(1, 10)] == []
+        go_on.set()
+        held.join()
+        other.join()
+    assert [(d.sequence, d.body) for d in quick.read(1, 10)] == [(2, b"slow"), (3, b"quick")]
+    slow.close()
+    quick.close()
+
+
+def test_a_database_that_restarts_is_used_again(postgres: Server, postgres_url: str) -> None:
+    log = PostgresLog(postgres_url)
+    log.append([arrival(b"before")])
+    pid = log._connection.info.backend_pid
+    postgres.run(f"select pg_terminate_backend({pid})")
+    with pytest.raises(LogError, match="can't be used"):
+        log.append([arrival(b"after")])
+    assert log.append([arrival(b"after")]) == [True]
+    assert bodies(log) == [b"before", b"after"]
+    log.close()
+
+
+def test_a_server_that_forgets_is_told_not_to(postgres_url: str) -> None:
+    log = PostgresLog(postgres_url)
+    log.check()
+    log._connection.execute("set synchronous_commit = off")
+    with log._writing() as connection:
+        assert connection.execute("show synchronous_commit").fetchone() == ("on",)
+    log.close()
+
+
+def test_what_a_database_says_does_not_come_through(postgres_url: str) -> None:
+    parts = urlsplit(postgres_url)
+    wrong = postgres_url.replace(f":{parts.password}@", ":CANARY@")
+    with pytest.raises(LogError, match="password is refused") as told:
+        PostgresLog(wrong).check()
+    assert told.value.__cause__ is None
+    assert "CANARY" not in f"{told.value} {told.value.hint}"
+    gone = postgres_url.replace(f":{parts.port}/", ":1/")
+    with pytest.raises(LogError, match="OperationalError"):
+        PostgresLog(gone).check()
