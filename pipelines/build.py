@@ -22,21 +22,22 @@ from pipelines.providers import find
 from pipelines.warehouse import Connection, Warehouse
 
 PREPARED = """
-create schema if not exists staging;
-create schema if not exists intermediate;
-create schema if not exists marts;
 create table if not exists intermediate.phone_keys (
     phone text primary key, phone_key text, phone_e164 text, country_code text
 );
-create or replace table intermediate.build_settings (as_of timestamptz, timezone text);
-create or replace table intermediate.business_policies (policy text, timezone text);
-create or replace table intermediate.sla_policies (
+drop table if exists intermediate.build_settings cascade;
+create table intermediate.build_settings (as_of timestamptz, timezone text);
+drop table if exists intermediate.business_policies cascade;
+create table intermediate.business_policies (policy text, timezone text);
+drop table if exists intermediate.sla_policies cascade;
+create table intermediate.sla_policies (
     policy text,
     first_response_seconds double precision,
     response_seconds double precision,
     clock text
 );
-create or replace table intermediate.business_clock (
+drop table if exists intermediate.business_clock cascade;
+create table intermediate.business_clock (
     policy text,
     utc_day date,
     starts_at timestamptz,
@@ -114,6 +115,7 @@ def build(
     with _prepared(warehouse) as connection:
         hooks.understand(warehouse, connection, find())
         full = full or hooks.is_redone(connection)
+        warehouse.prepare_build(connection)
         connection.execute(PREPARED)
         warehouse.insert(connection, "intermediate.build_settings", [(as_of, timezone)])
     failpoint("build.prepared")
@@ -144,7 +146,7 @@ def write_phone_keys(warehouse: Warehouse, connection: Connection) -> None:
     """Add the canonical key of every phone in staging that has none yet."""
     union = " union ".join(f"select phone from staging.{_quoted(view)}" for view in _phone_views())
     missing = connection.execute(
-        f"select phone from ({union}) where phone is not null"
+        f"select phone from ({union}) as phones where phone is not null"
         " and phone not in (select phone from intermediate.phone_keys)"
     ).fetchall()
     keys = [(phone, *phone_key(phone)) for (phone,) in missing]
@@ -219,7 +221,7 @@ def _days_of_events(connection: Connection, as_of: datetime) -> tuple[date, date
         for view, instant in _event_times()
     )
     ends = connection.execute(
-        f"select min(instant), max(instant) from ({times}) where instant between $1 and $2",
+        f"select min(instant), max(instant) from ({times}) as t where instant between $1 and $2",
         believable,
     ).fetchall()[0]
     days = [instant.astimezone(UTC).date() for instant in (as_of, *ends) if instant is not None]

@@ -48,7 +48,7 @@
 
 {% macro postgres__to_instant(text) -%}
     case
-        when {{ matches(text, '^[0-9]{4}-') }} and pg_input_is_valid({{ text }}, 'timestamptz')
+        when {{ matches(text, '^[0-9]{4}-') }} and staging.can_be({{ text }}, 'timestamptz')
             then cast({{ text }} as timestamptz)
     end
 {%- endmacro %}
@@ -92,7 +92,8 @@
 {%- endmacro %}
 
 {% macro postgres__to_json(text) -%}
-    case when pg_input_is_valid({{ text }}, 'jsonb') then cast({{ text }} as jsonb) end
+    {%- set storable = "replace(" ~ text ~ ", '\\u0000', '\\ufffd')" -%}
+    case when staging.can_be({{ storable }}, 'jsonb') then cast({{ storable }} as jsonb) end
 {%- endmacro %}
 
 

@@ -50,7 +50,7 @@ final as (
         messages.direction,
         messages.sender_kind,
         messages.message_type,
-        messages.text_length,
+        cast(messages.text_length as bigint) as text_length,
         templates.template_key,
 
         -- times

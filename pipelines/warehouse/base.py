@@ -23,8 +23,11 @@ from pipelines.provider import COMMON_COLUMNS, SHARED_TABLES, Provider, Table
 if TYPE_CHECKING:
     from polars import DataFrame
 
-KEYS = ("account", "id")
-"""What makes a row of a raw table one of a kind."""
+KEYS = ("id", "account")
+"""What makes a row of a raw table one of a kind; an index by them finds a row by its id alone."""
+
+BUILT_SCHEMAS = ("staging", "intermediate", "marts")
+"""The schemas of the models."""
 
 KEYED = ("sync_state", "positions")
 """Tables that are written by `on conflict`, so that their keys are needed in any warehouse."""
@@ -215,6 +218,11 @@ class Warehouse(ABC):
         with self.connect() as connection:
             yield StoredRows(connection, room.schema, account)
 
+    def prepare_build(self, connection: Connection) -> None:
+        """Make the schemas of the models, and what their macros need."""
+        for schema in BUILT_SCHEMAS:
+            make_schema(connection, schema)
+
     def make_folders(self) -> None:
         """Make the folders of working files, for their owner only."""
         self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -315,7 +323,7 @@ def _ensure_schema(
 ) -> None:
     there = _columns(connection, schema)
     if not there:
-        _make_schema(connection, schema)
+        make_schema(connection, schema)
     for name, columns, keys in tables:
         keyed = keys if has_keys or name in KEYED else ()
         have = there.get(name)
@@ -372,7 +380,8 @@ def _columns(connection: Connection, schema: str) -> dict[str, set[str]]:
     return found
 
 
-def _make_schema(connection: Connection, schema: str) -> None:
+def make_schema(connection: Connection, schema: str) -> None:
+    """Make a schema that is not there yet."""
     sql = "select 1 from information_schema.schemata where schema_name = $1"
     if not connection.execute(sql, [schema]).fetchall():
         connection.execute(f"create schema if not exists {schema}")

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import getpass
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -30,7 +31,14 @@ from pipelines.errors import (
 )
 from pipelines.failpoint import failpoint
 from pipelines.provider import Provider
-from pipelines.warehouse.base import Connection, Published, SyncState, Warehouse, Watched
+from pipelines.warehouse.base import (
+    Connection,
+    Published,
+    SyncState,
+    Warehouse,
+    Watched,
+    make_schema,
+)
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -40,6 +48,17 @@ READER = "doblecheck_reader"
 READER_SECONDS = 60
 
 SECRET = "DBT_ENV_SECRET_DOBLECHECK"  # noqa: S105 - dbt hides the values of such names in its logs
+
+BUILD_OPTIONS = "-c TimeZone=UTC -c jit=off -c work_mem=64MB"
+"""A time without a zone is UTC; compiling takes longer than it saves on statements as these."""
+
+NEXT = "marts_next"
+"""Where a build makes the marts; a publication moves them into `marts`."""
+
+PUBLISH_LOCK_SECONDS = 2
+PUBLISH_PAUSES = (0.1, 0.5, 1, 2, 5, 10)
+
+TABLES_IN = "select tablename from pg_tables where schemaname = $1 order by 1"
 
 AWAY = ("08", "57P", "53300", "25006")
 """SQLSTATEs, or how they begin, of a server that is gone, starting, full or read-only."""
@@ -119,18 +138,54 @@ class PostgresWarehouse(Warehouse):
         self._still_held()
         super().save_sync_states(room, states)
 
+    def prepare_build(self, connection: Connection) -> None:
+        """Make the schemas of the models, one more for marts that nobody may see yet, and the
+        function that says whether a text can be cast: PostgreSQL has it since 16."""
+        super().prepare_build(connection)
+        make_schema(connection, NEXT)
+        version = connection.execute("select current_setting('server_version_num')::int")
+        connection.execute(can_be(cast("tuple[int]", version.fetchone())[0]))
+
     def publish(self) -> str:
-        """Show readers what was built, in one transaction."""
+        """Put the marts that were built in the place of the old ones, in one transaction.
+
+        A reader sees all of the old or all of the new; one that is in the middle of a statement
+        is waited for, but not long, since others wait behind us meanwhile.
+
+        Raises:
+            WarehouseError: a reader does not come to an end.
+        """
         failpoint("publish.checkpoint")
         self._still_held()
-        with self._opened() as connection, connection.transaction():
-            failpoint("publish.copy")
-            connection.execute(
-                "do $$ begin execute format('comment on schema marts is %L', "
-                "'published by doblecheck at ' || now()); end $$"
-            )
+        for pause in PUBLISH_PAUSES:
+            try:
+                with self._opened() as connection:
+                    return self._swap(connection)
+            except _Waited:
+                time.sleep(pause)
+        raise WarehouseError(
+            "the marts could not be published: a reader holds them",
+            hint="end long queries, or give the reader a statement_timeout: doblecheck init-db",
+        )
+
+    def _swap(self, connection: psycopg.Connection[Any]) -> str:
+        try:
+            with connection.transaction():
+                connection.execute(f"set local lock_timeout = '{PUBLISH_LOCK_SECONDS}s'")
+                failpoint("publish.copy")
+                made = connection.execute(TABLES_IN, [NEXT]).fetchall()
+                for (name,) in made:
+                    connection.execute(f'drop table if exists marts."{name}" cascade')
+                    connection.execute(f'alter table {NEXT}."{name}" set schema marts')
+                connection.execute(
+                    "do $$ begin execute format('comment on schema marts is %L', "
+                    "'published by doblecheck at ' || now()); end $$"
+                )
+                failpoint("publish.copied")
+        except psycopg.errors.LockNotAvailable:
+            raise _Waited from None
         failpoint("publish.end")
-        return self.name
+        return f"{self.name}, schema marts"
 
     def newest(self) -> Published | None:
         """When the marts were published; None before the first time."""
@@ -143,7 +198,7 @@ class PostgresWarehouse(Warehouse):
             "from 'published by doblecheck at (.*)')::timestamptz"
         ).fetchone()
         at: datetime | None = found[0] if found else None
-        return Published(f"{self.name}, schema marts", at) if at else None
+        return Published(f"{self.name}, schema marts", at.astimezone(UTC)) if at else None
 
     @contextmanager
     def reader(self) -> Iterator[Connection]:
@@ -204,7 +259,7 @@ class PostgresWarehouse(Warehouse):
         cursor = cast("psycopg.Connection[Any]", connection).cursor()
         with cursor.copy(f"copy {table} from stdin") as copy:
             for row in rows:
-                copy.write_row(row)
+                copy.write_row([_storable(value) for value in row])
 
     def dlt_destination(self) -> Any:
         """The database."""
@@ -229,7 +284,7 @@ class PostgresWarehouse(Warehouse):
     def dbt_output(self) -> dict[str, Any]:
         """The database. dbt finds the password in the environment: the profile is a file."""
         os.environ[SECRET] = self._options.get("password", "")
-        os.environ["PGTZ"] = "UTC"  # a time without a zone is UTC
+        os.environ["PGOPTIONS"] = BUILD_OPTIONS
         tls = {name: value for name, value in self._options.items() if name.startswith("ssl")}
         return {
             "type": "postgres",
@@ -301,6 +356,35 @@ class PostgresWarehouse(Warehouse):
         return WarehouseAway(
             f"the database at {self.name} does not answer", hint="is it running? is the host right?"
         )
+
+
+class _Waited(Exception):
+    """A lock was not to be had in time."""
+
+
+def _storable(value: Any) -> Any:
+    """A value as PostgreSQL can store it: its texts hold no NUL."""
+    return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value
+
+
+def can_be(version: int) -> str:
+    """SQL that makes `staging.can_be(text, type)`: whether a cast would succeed.
+
+    Args:
+        version: the server's, as in `server_version_num`.
+    """
+    head = "create or replace function staging.can_be(value text, kind text) returns boolean"
+    if version >= 160_000:  # the planner puts its body in the place of the call
+        return f"{head} language sql stable return pg_input_is_valid(value, kind)"
+    return f"""
+        {head} language plpgsql stable as $$
+        begin
+            execute format('select %L::%s', value, kind);
+            return value is not null;
+        exception when others then
+            return false;
+        end $$
+    """
 
 
 NOT_OPENED = (
