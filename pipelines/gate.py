@@ -70,6 +70,17 @@ class Gate:
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         """Wait for a turn, and hold a place until the request is over."""
+        await self._enter()
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+    async def _enter(self) -> None:
+        if self._is_wide_open():
+            await self._slots.acquire()
+            self._starts.append(self._clock())
+            return
         ticket = asyncio.get_running_loop().create_future()
         heappush(self._line, (_URGENCY.get(), next(self._count), ticket))
         if self._keeper is None:
@@ -80,10 +91,6 @@ class Gate:
             if not ticket.cancelled():  # let in and called off at once: the place is given back
                 self._slots.release()
             raise
-        try:
-            yield
-        finally:
-            self._slots.release()
 
     def hold(self, seconds: float) -> None:
         """Start nothing for this long: the provider asked for it."""
@@ -113,6 +120,11 @@ class Gate:
                 await self._sleep(pause)
             self._let_in()
         self._keeper = None
+
+    def _is_wide_open(self) -> bool:
+        """Whether nobody waits and enough is left for whoever comes next: order does not matter."""
+        is_free = self._keeper is None and not self._slots.locked()
+        return is_free and self._pause() <= 0 and len(self._starts) + 1 < self._told
 
     def _let_in(self) -> None:
         """Give the place that is held to whoever is most urgent now, or back when all have left."""

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -23,12 +22,8 @@ if TYPE_CHECKING:
 
 _LINK = re.compile(r"(\bURL: )https?://\S+")
 
-ROWS_PER_TABLE = 20_000
-"""dlt loads tables of 100 rows at a sixth of the speed."""
 
-
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """One row, ready to load: `values` in the order of the table's columns."""
 
     id: str
@@ -39,44 +34,53 @@ class Record:
 
 
 class Lander:
-    """Turns rows of one table into records. Made once per table: paths are split here."""
+    """Turns rows of one table into records. Made once per table: paths are split here.
+
+    A row is gone through by the keys it has, which are fewer than the columns there are.
+    """
 
     def __init__(self, table: Table) -> None:
         self.table = table
-        self._plain = [(name, path) for name, path in table.fields.items() if "." not in path]
-        self._nested = [
-            (name, *path.split(".", 1)) for name, path in table.fields.items() if "." in path
-        ]
-        self._secrets = [tuple(path.split(".")) for path in table.secrets]
+        self._places: dict[str, int] = {}
+        self._blocks: dict[str, dict[str, int]] = {}
+        for place, path in enumerate(table.fields.values()):
+            parent, _, key = path.partition(".")
+            places = self._blocks.setdefault(parent, {}) if key else self._places
+            places[key or parent] = place
+        self._identity = table.columns.index("id")
+        self._secrets = _by_root(table.secrets)
         self._quotes = [tuple(path.split(".")) for path in table.quotes]
         self._links = [tuple(path.split(".")) for path in table.links]
-        self._order = {name: i for i, name in enumerate(table.fields)}
-        self._parents = frozenset(parent for _, parent, _ in self._nested)
-        self._secret_keys = frozenset(path[-1] for path in self._secrets)
+        self._secret_keys = frozenset(path.split(".")[-1] for path in table.secrets)
 
     def record(self, row: Row, fetched_at: datetime) -> Record:
-        """The record of one row without secrets; the row is taken apart.
+        """The record of one row without secrets.
 
         Raises:
             ValueError: the row has no id.
         """
         if row.get("id") in (None, ""):
             raise ValueError("no id")
-        values: list[str | None] = [None] * len(self._order)
-        for name, key in self._plain:
-            values[self._order[name]] = as_text(row.pop(key, None))
-        for name, parent, key in self._nested:
-            block = row.get(parent)
+        values: list[str | None] = [None] * len(self.table.fields)
+        rest = _spread(row, self._places, values)
+        for parent in self._blocks.keys() & rest.keys():
+            block = rest[parent]
             if isinstance(block, dict):
-                values[self._order[name]] = as_text(block.pop(key, None))
-        rest = {key: value for key, value in row.items() if value != {} or key not in self._parents}
+                rest[parent] = _spread(block, self._blocks[parent], values)
+                if not rest[parent]:
+                    del rest[parent]
         payload = orjson.dumps(rest).decode()
-        identity = str(values[self._order["id"]])
+        identity = str(values[self._identity])
         return Record(identity, tuple(values), payload, _digest([*values, payload]), fetched_at)
 
     def remove_secrets(self, row: Row) -> None:
         """Take out of a row what must not reach the warehouse, also where a text quotes it."""
-        removed = [secret for path in self._secrets if (secret := _take_out(row, path))]
+        removed = [
+            secret
+            for root in self._secrets.keys() & row.keys()
+            for path in self._secrets[root]
+            if (secret := _take_out(row, path))
+        ]
         for path in self._quotes if removed else ():
             _change(row, path, lambda value: _without(value, removed))
         for path in self._links:
@@ -92,6 +96,27 @@ def as_text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
     return orjson.dumps(value).decode()
+
+
+def _spread(row: Row, places: dict[str, int], values: list[str | None]) -> Row:
+    """Put a row's fields where they belong; return what has no place."""
+    rest = {}
+    for key, value in row.items():
+        place = places.get(key)
+        if place is None:
+            rest[key] = value
+        elif value is not None:
+            values[place] = value if type(value) is str else as_text(value)
+    return rest
+
+
+def _by_root(paths: Iterable[str]) -> dict[str, list[tuple[str, ...]]]:
+    """Paths, split, by their first key."""
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for path in paths:
+        keys = tuple(path.split("."))
+        found.setdefault(keys[0], []).append(keys)
+    return found
 
 
 def _parent(row: Any, path: Sequence[str]) -> Row | None:
@@ -118,7 +143,9 @@ def _change(row: Row, path: Sequence[str], change: Callable[[Any], Any]) -> None
 
 
 def _without_link(value: Any) -> Any:
-    return _LINK.sub(rf"\1{REMOVED}", value) if isinstance(value, str) else value
+    if not isinstance(value, str) or "URL: http" not in value:
+        return value
+    return _LINK.sub(rf"\1{REMOVED}", value)
 
 
 def _without(value: Any, secrets: Sequence[str]) -> Any:
@@ -207,29 +234,28 @@ def land(
             continue
         lander.remove_secrets(row)
         try:
-            records.append(lander.record(dict(row), fetched_at))
+            records.append(lander.record(row, fetched_at))
         except ValueError as error:
             bad.append(rejected(lander.table.name, str(error), row))
     return records, bad
 
 
-def arrow(table: Table, account: str, records: Mapping[str, Record]) -> Iterator[pa.Table]:
-    """Arrow tables of the records, in the columns of the raw table."""
-    rows = list(records.values())
-    for start in range(0, len(rows), ROWS_PER_TABLE):
-        yield _arrow(table, account, rows[start : start + ROWS_PER_TABLE])
-
-
-def _arrow(table: Table, account: str, rows: Sequence[Record]) -> pa.Table:
+def arrow(table: Table, account: str, records: Sequence[Record]) -> pa.Table:
+    """An Arrow table of the records, in the columns of the raw table."""
     import pyarrow as pa  # only a sync needs it
 
-    columns = dict(zip(table.columns, zip(*(row.values for row in rows), strict=True), strict=True))
+    columns = zip(*(record.values for record in records), strict=True)
     arrays = {
-        "account": pa.array([account] * len(rows), pa.string()),
-        **{name: pa.array(values, pa.string()) for name, values in columns.items()},
-        "payload": pa.array([row.payload for row in rows], pa.string()),
-        "row_hash": pa.array([row.row_hash for row in rows], pa.string()),
-        "fetched_at": pa.array([row.fetched_at for row in rows], pa.timestamp("us", "UTC")),
+        "account": pa.array([account] * len(records), pa.string()),
+        **{
+            name: pa.array(values, pa.string())
+            for name, values in zip(table.columns, columns, strict=True)
+        },
+        "payload": pa.array([record.payload for record in records], pa.string()),
+        "row_hash": pa.array([record.row_hash for record in records], pa.string()),
+        "fetched_at": pa.array(
+            [record.fetched_at for record in records], pa.timestamp("us", "UTC")
+        ),
     }
     keys = ("account", "id")
     schema = [pa.field(name, array.type, name not in keys) for name, array in arrays.items()]

@@ -182,6 +182,7 @@ class _Sync:
             )
             read = self.room.backfill if self.order.span else self.room.source
             loader.extract(read(pull))
+        pull.forget()
         loader.load()
         return pull
 

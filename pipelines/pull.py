@@ -7,6 +7,7 @@ says when enough is kept for one load, and remembers how far each list was read.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import defaultdict
 from collections.abc import (
     AsyncIterator,
@@ -19,12 +20,14 @@ from collections.abc import (
 )
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from pipelines.cursors import Fetch, Page, follow
 from pipelines.errors import ProviderError, Stopped, Unavailable
 from pipelines.failpoint import failpoint
-from pipelines.landing import REJECTED_LANDER, Lander, Record, arrow, land
+from pipelines.kept import Kept, Of
+from pipelines.landing import REJECTED_LANDER, Lander, land
 from pipelines.provider import REJECTED, Row, Table
 from pipelines.walks import Position, Refresh, ValueOf, Walk
 
@@ -47,19 +50,37 @@ class Stored(Protocol):
         """id → row_hash of the rows that are there."""
 
     def rows(
-        self, table: Table, columns: Sequence[str], *, of: tuple[str, Sequence[str]] | None = None
+        self, table: Table, columns: Sequence[str], *, of: Of | None = None
     ) -> list[tuple[Any, ...]]:
         """Columns of every row of the account, or of those with one of some values in a column."""
 
-    def cursors(self, table: Table) -> Mapping[str, Mapping[str, str | None]]:
+    def count(self, table: Table) -> int:
+        """How many rows the account has."""
+
+    def cursors(self, table: Table, ids: Sequence[str]) -> Mapping[str, Mapping[str, str | None]]:
         """id → row of a cursor table, from loads that were completed only: a cursor must never
         stand beside rows that a crash kept out."""
+
+    def moved(
+        self, table: Table, columns: Sequence[str], *, cursors: Table, mark: str
+    ) -> list[tuple[Any, ...]]:
+        """Id and columns of the rows that no completed cursor with the same id has in its column
+        `mark`: see `mark_of`."""
+
+    def lacking(self, table: Table, column: str, *, of: Table) -> set[str]:
+        """Values of a column that are no id in another table."""
 
     def earliest(
         self, table: Table, column: str, *, per: str, among: Mapping[str, Sequence[str]], since: str
     ) -> Mapping[str, str]:
         """Value of the column `per` → the lowest text of `column`, over the rows where that is
         `since` or more and each column in `among` has one of its values, whatever their case."""
+
+
+def mark_of(values: Iterable[str | None]) -> str:
+    """A digest of a few columns, the same as a warehouse makes of them in SQL."""
+    text = "\x1f".join(value or "" for value in values)
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 @dataclass
@@ -105,6 +126,7 @@ class Pull:
         is_full: read everything again, also what is known.
         done: parents or slices that this run has read again; one set for all its pulls.
         span: the range to read again, half-open; None reads what is new.
+        states: table → thing → the newest state it was seen in, of the things that were met.
     """
 
     account: str
@@ -123,14 +145,17 @@ class Pull:
     chunk_rows: int = CHUNK_ROWS
     outcomes: dict[str, Outcome] = field(default_factory=lambda: defaultdict(Outcome))
     has_more: bool = False
+    states: dict[str, dict[str, tuple[str | None, ...]]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
     _landers: dict[str, Lander] = field(default_factory=dict)
-    _kept: dict[str, dict[str, Record]] = field(default_factory=lambda: defaultdict(dict))
+    _kept: dict[str, Kept] = field(default_factory=dict)
     _finished: dict[str, asyncio.Event] = field(default_factory=lambda: defaultdict(asyncio.Event))
 
     @property
     def rows_kept(self) -> int:
         """Rows waiting to be loaded."""
-        return sum(len(rows) for rows in self._kept.values())
+        return sum(map(len, self._kept.values()))
 
     @property
     def days(self) -> list[tuple[datetime, datetime]]:
@@ -154,36 +179,39 @@ class Pull:
 
     def take(self, table: Table, page: Page[Row]) -> int:
         """Keep the rows of a page that are new or changed; return how many they were."""
+        self._settle(table)
+        before = self.outcomes[table.name].changed
+        self.keep(table, page)
+        self._settle(table)
+        return self.outcomes[table.name].changed - before
+
+    def keep(self, table: Table, page: Page[Row]) -> int:
+        """Keep the rows of a page, without asking at once which are known: that costs less.
+        Return how many may be new."""
         failpoint("pull.page")
         lander = self._landers.setdefault(table.name, Lander(table))
         records, bad = land(lander, page.rows, page.fetched_at)
-        fresh = self._keep(table, records)
         outcome = self.outcomes[table.name]
         outcome.read += len(page.rows)
-        outcome.changed += fresh
+        outcome.changed += self._kept_of(table).add(records)
         if bad:
             outcome.rejected += len(bad)
-            self._keep(REJECTED, land(REJECTED_LANDER, bad, page.fetched_at)[0])
+            self._kept_of(REJECTED).add(land(REJECTED_LANDER, bad, page.fetched_at)[0])
         self.on_page(table.name, len(page.rows))
         failpoint("pull.taken")
-        return fresh
+        return len(records)
 
-    def _keep(self, table: Table, records: Sequence[Record]) -> int:
-        kept = self._kept[table.name]
-        asked = [record.id for record in records if record.id not in kept]
-        hashes = {**self.stored.hashes(table, asked)}
-        hashes |= {record.id: kept[record.id].row_hash for record in records if record.id in kept}
-        fresh = 0
-        for record in records:
-            if hashes.get(record.id) != record.row_hash:
-                # The newest copy wins: pages of one list are taken in the order they were asked.
-                kept[record.id] = record
-                hashes[record.id] = record.row_hash
-                fresh += 1
-        return fresh
+    def _kept_of(self, table: Table) -> Kept:
+        if table.name not in self._kept:
+            known = partial(self.stored.hashes, table)
+            self._kept[table.name] = Kept(table, self.account, known)
+        return self._kept[table.name]
+
+    def _settle(self, table: Table) -> None:
+        self.outcomes[table.name].changed += self._kept_of(table).settle()
 
     def current(
-        self, table: Table, columns: Sequence[str], *, of: tuple[str, Sequence[str]] | None = None
+        self, table: Table, columns: Sequence[str], *, of: Of | None = None
     ) -> list[tuple[str | None, ...]]:
         """Columns of a table's rows as they will stand once this pull is loaded.
 
@@ -192,26 +220,53 @@ class Pull:
             columns: what to return.
             of: a column and the values it must have one of; None returns every row.
         """
-        places = [table.columns.index(name) for name in ("id", *columns)]
-        kept = list(self._kept[table.name].values())
-        if of is not None:
-            place, values = table.columns.index(of[0]), set(of[1])
-            kept = [record for record in kept if record.values[place] in values]
         stored = self.stored.rows(table, ("id", *columns), of=of)
-        fresh = (tuple(record.values[i] for i in places) for record in kept)
-        return [row[1:] for row in {row[0]: row for row in (*stored, *fresh)}.values()]
+        kept = self._kept_of(table).rows(("id", *columns), of)
+        return [row[1:] for row in {row[0]: row for row in (*stored, *kept)}.values()]
+
+    def count(self, table: Table) -> int:
+        """How many rows a table will have once this pull is loaded."""
+        self._settle(table)
+        return self.stored.count(table) + self._kept_of(table).added
+
+    def moved(
+        self, table: Table, columns: Sequence[str], *, cursors: Table, mark: str
+    ) -> list[tuple[str | None, ...]]:
+        """Id and columns of the rows that differ from what they were when their cursor was made,
+        whose column `mark` is the `mark_of` the columns; as they will stand."""
+        found = {
+            row[0]: row for row in self.stored.moved(table, columns, cursors=cursors, mark=mark)
+        }
+        kept = {row[0]: row for row in self._kept_of(table).rows(("id", *columns))}
+        known = self.stored.cursors(cursors, [*kept])
+        for identity, row in kept.items():
+            found.pop(identity, None)
+            if identity not in known or known[identity][mark] != mark_of(row[1:]):
+                found[identity] = row
+        return list(found.values())
+
+    def lacking(self, table: Table, column: str, *, of: Table) -> set[str]:
+        """Values of a column that are no id in another table, as both will stand."""
+        named = {row[0] for row in self._kept_of(table).rows((column,))} - {None}
+        known = {row[0] for row in self._kept_of(of).rows(("id",))}
+        named -= known | self.stored.hashes(of, sorted(named - known)).keys()
+        return named | (self.stored.lacking(table, column, of=of) - known)
 
     def drain(self, table: Table) -> Iterator[pa.Table]:
         """The records of a table as Arrow tables."""
-        yield from arrow(table, self.account, self._kept[table.name])
+        self._settle(table)
+        yield from self._kept_of(table).tables()
 
     def drain_rejected(self, table: Table) -> Iterator[pa.Table]:
         """What could not be landed in a table, as Arrow tables of `rejected`."""
-        place = REJECTED.columns.index("resource")
-        # A copy: other resources may still be read, in another thread.
-        kept = list(self._kept[REJECTED.name].values())
-        mine = {record.id: record for record in kept if record.values[place] == table.name}
-        yield from arrow(REJECTED, self.account, mine)
+        import pyarrow.compute as pc
+
+        for rows in self._kept_of(REJECTED).tables():
+            yield rows.filter(pc.equal(rows["resource"], table.name))
+
+    def forget(self) -> None:
+        """Let go of what was kept, once it is on its way into the warehouse."""
+        self._kept.clear()
 
     async def newest_first(
         self,
@@ -234,6 +289,7 @@ class Pull:
             lambda page: self.take(table, page),
             Position.from_json(self.positions.get(table.name, {})),
             is_paused=self.is_paused,
+            keep=lambda page: self.keep(table, page),
             value_of=value_of,
             time_of=time_of,
             refreshes=refreshes,
@@ -266,7 +322,7 @@ class Pull:
                     row |= {
                         key: value for key, value in (adds or {}).items() if row.get(key) is None
                     }
-            self.take(table, page)
+            self.keep(table, page)
         self.outcomes[table.name].is_complete = True
 
     async def each(
@@ -294,9 +350,15 @@ class Pull:
         if resource in self.wanted:
             await self._finished[resource].wait()
 
-    async def read(self, table: Table, reader: Callable[[], Awaitable[None]]) -> None:
+    async def read(self, table: Table, reader: Callable[[], Awaitable[None]], *also: Table) -> None:
         """Run a resource's reader; a provider's error ends this resource and no other, and so does
-        a stop: what was read until then is kept."""
+        a stop: what was read until then is kept.
+
+        Args:
+            table: the resource's.
+            reader: reads it.
+            also: tables that it fills too.
+        """
         outcome = self.outcomes[table.name]
         try:
             await reader()
@@ -305,6 +367,10 @@ class Pull:
         except Stopped:
             outcome.is_stopped, outcome.is_complete = True, False
         finally:
+            # Here, and not when they are drained: that is another thread, and the warehouse's
+            # connection is for one.
+            for filled in (table, *also, REJECTED):
+                self._settle(filled)
             self._finished[table.name].set()
 
 
@@ -322,7 +388,7 @@ def resource(
     import dlt  # slow, and the command line imports rooms
 
     async def pages() -> AsyncIterator[Any]:
-        reading = asyncio.run_coroutine_threadsafe(pull.read(table, reader), pull.loop)
+        reading = asyncio.run_coroutine_threadsafe(pull.read(table, reader, *also), pull.loop)
         await asyncio.wrap_future(reading)
         failpoint("pull.read")
         for part in pull.drain(table):

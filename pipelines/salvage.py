@@ -88,9 +88,10 @@ def _is_plain(body: bytes, decoded: Any) -> bool:
         written = orjson.dumps(decoded)
     except TypeError:  # nested deeper than it can be written
         return False
-    return (
-        b"\\u0000" not in body
-        and not any(colon in body for colon in (b"\\u003a", b"\\u003A"))
+    if b"\\u0000" in body:
+        return False
+    return written == body or (
+        not any(colon in body for colon in (b"\\u003a", b"\\u003A"))
         and body.count(b":") == written.count(b":")
         and _LONG_INTEGER.search(body) is None
     )

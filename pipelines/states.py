@@ -39,11 +39,16 @@ def note_states(pull: Pull, table: Table, seen: Mapping[str, Row], seen_at: date
         for identity, state in seen.items()
         if known.get(identity) != tuple(as_text(state.get(name)) for name in columns)
     ]
-    pull.take(table, Page(new, None, seen_at))
+    newest = {row[f"@{thing}"]: tuple(as_text(row[f"@{name}"]) for name in columns) for row in new}
+    pull.states[table.name] |= newest
+    pull.keep(table, Page(new, None, seen_at))
 
 
 def newest_states(pull: Pull, table: Table, things: Sequence[str]) -> Mapping[str, Told]:
     """Thing → the newest state it was seen in, in the order of the table's columns."""
     _, thing, *columns, observed_from = table.columns
-    rows = pull.current(table, (observed_from, thing, *columns), of=(thing, things))
-    return {str(row[1]): row[2:] for row in sorted(rows, key=lambda row: row[0] or "")}
+    known = pull.states[table.name]
+    asked = [identity for identity in things if identity not in known]
+    rows = pull.stored.rows(table, (observed_from, thing, *columns), of=(thing, asked))
+    known |= {str(row[1]): row[2:] for row in sorted(rows, key=lambda row: row[0] or "")}
+    return {identity: known[identity] for identity in things if identity in known}

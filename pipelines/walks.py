@@ -135,6 +135,8 @@ class Walk:
     Args:
         fetch: asks for a page.
         take: keeps a page's rows; returns how many were new or changed.
+        keep: does it for less and returns how many may be, for pages above what is known; by
+            default `take`.
         is_paused: asked after every page; True leaves the rest for later.
         value_of: the sort value, for lists whose rows move; None for an order that never changes.
         time_of: a row's time, to measure a refresh's depth.
@@ -147,12 +149,14 @@ class Walk:
         position: Position,
         *,
         is_paused: Callable[[], bool],
+        keep: Callable[[Page[Row]], int] | None = None,
         value_of: ValueOf | None = None,
         time_of: Callable[[Row], datetime | None] = lambda row: None,
         refreshes: Sequence[Refresh] = (),
         now: datetime,
     ) -> None:
         self._fetch, self._take, self._is_paused = fetch, take, is_paused
+        self._keep = keep or take
         self._value_of, self._time_of, self._now = value_of, time_of, now
         self._refreshes = refreshes
         self._done = position
@@ -212,14 +216,14 @@ class Walk:
         self._todo = [gap, *rest] if head is None else self._todo
         is_first = True
         async for answer in follow(partial(self._ask, gap), gap.cursor):
-            fresh = self._take(answer)
-            total += fresh
             page = replace(answer, rows=[row for row in answer.rows if _is_told_apart(row)])
             if head is not None:
                 self._see_head(head, page, is_first=is_first)
             is_first = False
             # Once reached, it stays so: a page below may have changed rows and be read on from.
             reached = self._is_past = reached or self._touches(page, gap)
+            fresh = self._take(answer) if reached else self._keep(answer)
+            total += fresh
             ended = page.next is None or (fresh == 0 and reached and self._is_deep(page, due))
             self._todo = rest if ended else [Gap(page.next, gap.mark), *rest]
             if ended or self._is_paused():

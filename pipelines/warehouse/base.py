@@ -250,6 +250,8 @@ class StoredRows:
         self, table: Table, columns: Sequence[str], *, of: tuple[str, Sequence[str]] | None = None
     ) -> list[tuple[Any, ...]]:
         """Columns of every row of the account, or of those with one of some values in a column."""
+        if self._is_empty(table):
+            return []
         names = ", ".join(f'"{name}"' for name in columns)
         sql = f"select {names} from {self._schema}.{table.name} where account = $1"
         if of is None:
@@ -258,20 +260,55 @@ class StoredRows:
             f'{sql} and "{of[0]}" in (select unnest($2::text[]))', [self._account, list(of[1])]
         )
 
-    def cursors(self, table: Table) -> Mapping[str, Mapping[str, str | None]]:
-        """id → row, of loads that were completed only: dlt notes those in `_dlt_loads`."""
-        if self._is_empty(table):
+    def count(self, table: Table) -> int:
+        """How many rows the account has."""
+        sql = f"select count(*) from {self._schema}.{table.name} where account = $1"
+        return int(self._all(sql, [self._account])[0][0])
+
+    def cursors(self, table: Table, ids: Sequence[str]) -> Mapping[str, Mapping[str, str | None]]:
+        """id → row, of loads that were completed only."""
+        if not ids or self._is_empty(table):
             return {}
         names = ", ".join(f'"{name}"' for name in table.columns)
         rows = self._all(
             f"select {names} from {self._schema}.{table.name} where account = $1 "
-            f"and _dlt_load_id in (select load_id from {self._schema}._dlt_loads where status = 0)",
-            [self._account],
+            f"and id in (select unnest($2::text[])) and {self._is_completed}",
+            [self._account, list(ids)],
         )
         return {
             str(row[table.columns.index("id")]): dict(zip(table.columns, row, strict=True))
             for row in rows
         }
+
+    def moved(
+        self, table: Table, columns: Sequence[str], *, cursors: Table, mark: str
+    ) -> list[tuple[Any, ...]]:
+        """Id and columns of the rows that no completed cursor has the mark of."""
+        names = ", ".join(f'"{name}"' for name in ("id", *columns))
+        texts = ", ".join(f"coalesce(\"{name}\", '')" for name in columns)
+        done = "false" if self._is_empty(cursors) else self._is_completed
+        return self._all(
+            f"select {names} from {self._schema}.{table.name} as moved where account = $1 "
+            f"and not exists (select 1 from {self._schema}.{cursors.name} as cursors "
+            "where cursors.account = $1 and cursors.id = moved.id "
+            f'and cursors."{mark}" = md5(concat_ws(chr(31), {texts})) and {done})',
+            [self._account],
+        )
+
+    def lacking(self, table: Table, column: str, *, of: Table) -> set[str]:
+        """Values of a column that are no id in another table."""
+        rows = self._all(
+            f'select "{column}" from {self._schema}.{table.name} '
+            f'where account = $1 and "{column}" is not null '
+            f"except select id from {self._schema}.{of.name} where account = $1",
+            [self._account],
+        )
+        return {str(value) for (value,) in rows}
+
+    @property
+    def _is_completed(self) -> str:
+        """Whether a row came with a load that ended: dlt notes those in `_dlt_loads`."""
+        return f"_dlt_load_id in (select load_id from {self._schema}._dlt_loads where status = 0)"
 
     def earliest(
         self, table: Table, column: str, *, per: str, among: Mapping[str, Sequence[str]], since: str

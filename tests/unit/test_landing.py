@@ -88,7 +88,7 @@ def test_every_field_of_a_row_stands_in_a_column_or_in_payload(row: dict[str, An
 
 def test_arrow_tables_hold_texts_and_an_instant() -> None:
     record = Lander(TABLE).record({"id": "a"}, AT)
-    (table,) = arrow(TABLE, "shop", {"a": record})
+    table = arrow(TABLE, "shop", [record])
     assert table.column_names == ["account", *TABLE.columns, "payload", "row_hash", "fetched_at"]
     assert table.to_pylist()[0]["fetched_at"] == AT
     assert table.to_pylist()[0]["account"] == "shop"

@@ -118,7 +118,7 @@ class _Reader:
         """Pages still to read: conversations tell how many messages they have."""
         counts = self._pull.current(CONVERSATIONS, ("kapso_messages_count",))
         listed = sum(int(count) for (count,) in counts if count and count.isdigit())
-        missing = listed - len(self._pull.current(MESSAGES, ("id",)))
+        missing = listed - self._pull.count(MESSAGES)
         return max(1, -(-missing // LIMIT))
 
     async def contacts(self) -> None:

@@ -69,7 +69,7 @@ class ContactReader:
         if not fresh and first.total == self._position.get("total"):
             return True
         self._take((await self._api.contacts(_pages(first.total, LIMIT))).page)
-        known = len(self._pull.current(CONTACTS, ("id",)))
+        known = self._pull.count(CONTACTS)
         return bool(known - first.total == self._position.get("surplus", 0))
 
     async def _scan(self) -> bool:
@@ -83,7 +83,7 @@ class ContactReader:
             if is_complete:
                 break
             before = ids
-        known = len(self._pull.current(CONTACTS, ("id",)))
+        known = self._pull.count(CONTACTS)
         self._position |= {
             "is_complete": is_complete,
             "scanned_at": self._pull.now.isoformat(),
@@ -109,10 +109,9 @@ class ContactReader:
     async def _look_up_unknown(self) -> None:
         """Ask for the contacts that conversations name and no list has shown yet."""
         await self._pull.finished(CONVERSATIONS.name)
-        named = {row[0] for row in self._pull.current(CONVERSATIONS, ("contact_id",))}
-        known = {row[0] for row in self._pull.current(CONTACTS, ("id",))}
+        named = self._pull.lacking(CONVERSATIONS, "contact_id", of=CONTACTS)
         gone = set(self._position.get("gone", ()))
-        unknown = sorted(identity for identity in named - known - gone if identity)
+        unknown = sorted(identity for identity in named - gone if identity)
         missing = await asyncio.gather(*map(self._look_up, unknown[:SINGLE_LOOKUPS]))
         self._position["gone"] = sorted(gone | {identity for identity in missing if identity})
 

@@ -12,8 +12,7 @@ from the start.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -26,7 +25,7 @@ from pipelines.providers.waspy.client import Waspy
 from pipelines.providers.waspy.readings import START, Checkpoint, Reading
 from pipelines.providers.waspy.statuses import StatusRefresh
 from pipelines.providers.waspy.tables import CONVERSATIONS, MESSAGE_CURSORS, MESSAGES
-from pipelines.pull import Pull
+from pipelines.pull import Pull, mark_of
 from pipelines.times import parse_time, sortable
 
 MARKED = (
@@ -82,17 +81,18 @@ class MessageReader:
     async def read_range(self) -> None:
         """Read again, whole, every conversation that was going on in the pull's span."""
         await self._pull.finished(CONVERSATIONS.name)
-        cursors = self._pull.stored.cursors(MESSAGE_CURSORS)
-        due = []
-        for identity, created_at, *told in self._pull.current(
-            CONVERSATIONS, ("id", "created_at", *MARKED)
-        ):
-            name = str(identity)
-            if name in self._pull.done or not self._overlaps(created_at, told[0]):
-                continue
-            saved = cursors.get(name)
-            reading = Reading.from_row(name, saved) if saved else Reading(name)
-            due.append(Due(reading, START, _mark(told), sortable(told[0])))
+        wanted = {
+            str(identity): told
+            for identity, created_at, *told in self._pull.current(
+                CONVERSATIONS, ("id", "created_at", *MARKED)
+            )
+            if identity not in self._pull.done and self._overlaps(created_at, told[0])
+        }
+        readings = self._readings([*wanted])
+        due = [
+            Due(readings[identity], START, mark_of(told), sortable(told[0]))
+            for identity, told in wanted.items()
+        ]
         with urgent(Urgency.HISTORY):
             await self._read_news(due)
 
@@ -135,27 +135,46 @@ class MessageReader:
     def _due(self, refresh: StatusRefresh) -> tuple[list[Due], list[Due]]:
         """Conversations whose row changed since their messages were read, newest first; then
         those that only a refresh wants, in the order of their ids."""
-        cursors = self._pull.stored.cursors(MESSAGE_CURSORS)
-        news, rest = [], []
-        for row in self._pull.current(CONVERSATIONS, ("id", *MARKED)):
-            identity, mark = str(row[0]), _mark(row[1:])
-            saved = cursors.get(identity)
-            reading = Reading.from_row(identity, saved) if saved else Reading(identity)
-            start = self._start(reading, refresh.due.get(identity))
-            if reading.mark != mark or self._must_read_again(identity):
-                news.append(Due(reading, start, mark, sortable(row[1])))
-            elif identity in refresh.due:
-                rest.append(Due(reading, start))
+        if self._pull.is_full:
+            rows = self._pull.current(CONVERSATIONS, ("id", *MARKED))
+            rows = [row for row in rows if row[0] not in self._pull.done]
+        else:
+            rows = self._pull.moved(
+                CONVERSATIONS, MARKED, cursors=MESSAGE_CURSORS, mark="conversation_mark"
+            )
+        changed = {str(row[0]): row[1:] for row in rows}
+        readings = self._readings(sorted(changed.keys() | refresh.due.keys()))
+        news = [
+            Due(
+                readings[identity],
+                self._start(readings[identity], refresh.due.get(identity)),
+                mark_of(told),
+                sortable(told[0]),
+            )
+            for identity, told in changed.items()
+        ]
+        rest = [
+            Due(readings[identity], readings[identity].before(since))
+            for identity, since in sorted(refresh.due.items())
+            if identity not in changed
+        ]
         news.sort(key=lambda item: item.promised or "", reverse=True)
-        return news, sorted(rest, key=lambda item: item.reading.id)
+        return news, rest
+
+    def _readings(self, conversations: Sequence[str]) -> Mapping[str, Reading]:
+        """How far each conversation was read."""
+        saved = self._pull.stored.cursors(MESSAGE_CURSORS, conversations)
+        return {
+            identity: Reading.from_row(identity, saved[identity])
+            if identity in saved
+            else Reading(identity)
+            for identity in conversations
+        }
 
     def _start(self, reading: Reading, refresh_from: str | None) -> Checkpoint:
-        if self._must_read_again(reading.id):
+        if self._pull.is_full:
             return START
         return reading.end if refresh_from is None else reading.before(refresh_from)
-
-    def _must_read_again(self, conversation: str) -> bool:
-        return self._pull.is_full and conversation not in self._pull.done
 
     async def _work(self, waiting: Iterator[Due]) -> None:
         # Asked after a reading, not before: every pull gets on, however short its time.
@@ -207,12 +226,12 @@ class MessageReader:
                 row["@position"] = page_at.position + i
                 row.setdefault("conversationId", reading.id)
                 times.append(sortable(row.get("createdAt")))
-        self._pull.take(MESSAGES, page)
+        self._pull.keep(MESSAGES, page)
         newest = max((time for time in times if time), default="")
         return reading.reached(replace(page_at, first_at=next(iter(times), None)), newest)
 
     def _save(self, reading: Reading) -> None:
-        self._pull.take(MESSAGE_CURSORS, Page([reading.to_row()]))
+        self._pull.keep(MESSAGE_CURSORS, Page([reading.to_row()]))
 
 
 def _judged(reading: Reading, due: Due) -> Reading:
@@ -230,8 +249,3 @@ def _judged(reading: Reading, due: Due) -> Reading:
     attempts = 0 if reached else reading.attempts + 1
     is_done = reached or attempts >= MAX_ATTEMPTS
     return replace(reading, mark=due.mark if is_done else "", attempts=attempts % MAX_ATTEMPTS)
-
-
-def _mark(values: Sequence[str | None]) -> str:
-    text = "\x1f".join(value or "" for value in values)
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
