@@ -39,8 +39,9 @@ def note_states(pull: Pull, table: Table, seen: Mapping[str, Row], seen_at: date
         for identity, state in seen.items()
         if known.get(identity) != tuple(as_text(state.get(name)) for name in columns)
     ]
-    newest = {row[f"@{thing}"]: tuple(as_text(row[f"@{name}"]) for name in columns) for row in new}
-    pull.states[table.name] |= newest
+    for row in new:
+        told = tuple(as_text(row[f"@{name}"]) for name in columns)
+        pull.states[table.name][str(row[f"@{thing}"])] = told
     pull.keep(table, Page(new, None, seen_at))
 
 
