@@ -54,7 +54,7 @@ class Answer:
 LATER = ((b"retry-after", b"10"),)
 
 STORED = Answer(200, b"OK", is_last=False)
-EMPTY = Answer(400, b"Bad Request", "empty")
+EMPTY = Answer(400, b"Bad Request", "empty", is_last=False)
 FRAMING = Answer(400, b"Bad Request", "framing")
 # One answer for a wrong signature and for an account that there is not.
 UNSIGNED = Answer(401, b"Unauthorized", "signature", is_last=False)
@@ -63,13 +63,13 @@ NOT_THAT = Answer(405, b"Method Not Allowed", "method")
 SLOW = Answer(408, b"Request Timeout", "slow")
 LARGE = Answer(413, b"Content Too Large", "length")
 ENCODED = Answer(415, b"Unsupported Media Type", "encoding")
-NOT_STORED = Answer(503, b"Service Unavailable", "log", LATER)
-LATE = Answer(503, b"Service Unavailable", "late", LATER)
+NOT_STORED = Answer(503, b"Service Unavailable", "log", LATER, is_last=False)
+LATE = Answer(503, b"Service Unavailable", "late", LATER, is_last=False)
 CROWDED = Answer(503, b"Service Unavailable", "crowded", LATER)
 FAILED = Answer(503, b"Service Unavailable", "error", LATER)
 
 HEALTHY = Answer(200, b"OK", is_last=False)
-UNHEALTHY = Answer(503, b"Service Unavailable", "", LATER)
+UNHEALTHY = Answer(503, b"Service Unavailable", "", LATER, is_last=False)
 
 
 class _Refused(Exception):
@@ -134,7 +134,9 @@ class Receiver:
             body.let_go()
         if answer.reason:
             self.metrics.refused.labels(answer.reason).inc()
-        await _send(send, answer, linger=body.linger if body.has_more else None)
+        # Who asked first sends no body after a no.
+        waits = body.has_more and not any(name == b"expect" for name, _ in scope["headers"])
+        await _send(send, answer, linger=body.linger if waits else None)
         failpoint("receive.answered")
 
     async def _answer(self, scope: Scope, receiving: _Body) -> Answer:

@@ -6,7 +6,7 @@ import hmac
 import os
 import secrets as randomness
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
@@ -38,8 +38,8 @@ class Door:
     """
 
     scheme: Scheme
-    secrets: tuple[bytes, ...]
-    required: Mapping[bytes, bytes]
+    secrets: tuple[bytes, ...] = field(repr=False)
+    required: Mapping[bytes, bytes] = field(repr=False)
     kept: frozenset[bytes]
 
     def lets_in(self, headers: Headers, body: bytes) -> bool:

@@ -27,18 +27,22 @@ CROWDED = (
 
 
 class Phase(Enum):
-    """What a connection is about, and how many seconds that may take."""
+    """What a connection is about."""
 
-    IDLE = ("idle", 5.0)
-    HEADERS = ("headers", 5.0)
+    IDLE = "nothing, between two requests"
+    HEADERS = "headers that are not whole"
+    BODY = "a body that is not whole"
+    ANSWER = "an answer"
+
+
+SECONDS = {
+    Phase.IDLE: 5.0,
+    Phase.HEADERS: 5.0,
     # The app ends a slow body itself, with an answer.
-    BODY = ("body", BODY_SECONDS + LINGER_SECONDS + SLACK_SECONDS)
-    ANSWER = ("answer", COMMIT_SECONDS + SLACK_SECONDS)
-
-    @property
-    def seconds(self) -> float:
-        """How long it may take."""
-        return self.value[1]
+    Phase.BODY: BODY_SECONDS + LINGER_SECONDS + SLACK_SECONDS,
+    Phase.ANSWER: COMMIT_SECONDS + SLACK_SECONDS,
+}
+"""How long each may take."""
 
 
 class Crowd:
@@ -73,7 +77,7 @@ class Crowd:
 
     def sweep(self, now: float) -> None:
         """Cut those that take too long. `now` is the event loop's time."""
-        for member in [m for m in self._members if now - m.since > m.phase.seconds]:
+        for member in [m for m in self._members if now - m.since > SECONDS[m.phase]]:
             self.cut(member, "slow")
 
     def cut(self, member: Guarded, reason: str) -> None:

@@ -30,6 +30,7 @@ GRACE_SECONDS = 7
 """For what is being received when the end is asked for; with the last commit, below ten."""
 
 LAST_COMMIT_SECONDS = 2.0
+BACKLOG = 1024
 TELL_SECONDS = 60.0
 TICKS_PER_SECOND = 10  # of uvicorn's main loop
 
@@ -166,7 +167,7 @@ def _config(receiver: Receiver, crowd: Crowd) -> uvicorn.Config:
         timeout_keep_alive=5,
         timeout_graceful_shutdown=GRACE_SECONDS,
         h11_max_incomplete_event_size=MOST_HEADER_BYTES,
-        backlog=1024,
+        backlog=BACKLOG,
     )
 
 
@@ -217,6 +218,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)
+        listener.listen(BACKLOG)  # who connects from now on waits until it runs
     except OSError as error:
         listener.close()
         raise _port_error("port", port, error) from None

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from receiver_bench import SECRET, account, settings_of, signed
 
 from pipelines.errors import LogBroken, LogError
 from pipelines.failpoint import NAMES, arm
@@ -28,8 +29,6 @@ from pipelines.receiver.signatures import sign
 from pipelines.receiver.sqlite_log import SqliteLog
 from pipelines.receiver.writer import Writer
 from pipelines.settings import Account
-
-from .conftest import SECRET, account, settings_of, signed
 
 BODY = b'{"message":{"id":"wamid.1"}}'
 PATH = "/webhooks/kapso/shop"
@@ -228,6 +227,12 @@ def test_a_second_secret_another_header_and_a_second_lock(tmp_path: Path) -> Non
     played(play, tmp_path, two, other, locked)
 
 
+def test_a_door_shows_no_secret_where_it_is_printed(tmp_path: Path) -> None:
+    locked = account(required_headers={"X-Shop": SECRET.decode()})
+    assert "CANARY" not in repr(doors(settings_of(tmp_path, locked), find()))
+    assert "CANARY" not in repr(settings_of(tmp_path, locked))
+
+
 class Failing(SqliteLog):
     """A log whose commits fail as they are told to."""
 
@@ -300,7 +305,7 @@ def test_a_commit_that_hangs_is_not_waited_for(
     failing: Failing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "COMMIT_SECONDS", 0.1)
-    monkeypatch.setattr(writing, "STUCK_SECONDS", 0.1)
+    monkeypatch.setattr(writing, "STUCK_SECONDS", 0.05)
 
     async def scene() -> None:
         async with house(tmp_path, log=failing) as found:
