@@ -10,11 +10,20 @@ import ipaddress
 import os
 import tomllib
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from pipelines.errors import ConfigError
@@ -96,8 +105,83 @@ class Policy(_Section):
 
 
 class Schedule(_Section):
+    """When `doblecheck serve` runs what.
+
+    Attributes:
+        name: of this installation: several may share a Prefect server.
+        every, cron: the run; cron wins over the default of `every`.
+        ingest_every: the webhooks.
+        maintain_cron: full sweeps, retention, compaction.
+        timezone: of the crons, IANA; default: the top-level one.
+        port: of the local Prefect server; 0: any that is free.
+        accounts_at_once: accounts that are read side by side.
+    """
+
+    name: str = Field("doblecheck", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
     every: str | None = None
     cron: str | None = None
+    ingest_every: str = "1 minute"
+    maintain_cron: str = "0 4 * * 0"
+    timezone: str | None = None
+    port: int = Field(4200, ge=0, le=65535)
+    accounts_at_once: int = Field(4, ge=1, le=64)
+
+    @field_validator("every", "ingest_every")
+    @classmethod
+    def _duration(cls, value: str | None) -> str | None:
+        if value is not None:
+            duration(value)
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, value: str | None) -> str | None:
+        return value if value is None else _checked_zone(value)
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Schedule:
+        if self.every and self.cron:
+            raise ValueError("every and cron are both set: choose one")
+        return self
+
+
+class Alerts(_Section):
+    """Who is told when something goes wrong, and what that is.
+
+    Attributes:
+        url: where a message is posted, as JSON that Slack understands; a secret. None: nowhere.
+        stale_minutes: a resource that was not read whole for so long is told; 0: never.
+        silent_minutes: so is a webhook that brings nothing while the API has newer messages.
+    """
+
+    url: SecretStr | None = None
+    stale_minutes: float = Field(60, ge=0)
+    silent_minutes: float = Field(60, ge=0)
+
+    @property
+    def target(self) -> str | None:
+        """The address to post to; None when there is none.
+
+        Raises:
+            ConfigError: it is empty, or neither https nor on this machine.
+        """
+        if self.url is None:
+            return None
+        try:
+            url = resolve(self.url, what="alerts", key="url")
+        except ConfigError:
+            raise ConfigError(
+                "alerts.url is empty", hint="set the variable that it names, or remove [alerts]"
+            ) from None
+        parts = urlsplit(url)
+        is_safe = parts.scheme == "https" or (
+            parts.scheme == "http" and _is_loopback(parts.hostname or "")
+        )
+        if not (is_safe and parts.hostname):
+            raise ConfigError(
+                "alerts.url is not an https address", hint="https://hooks.slack.com/…"
+            )
+        return url
 
 
 class Settings(BaseSettings):
@@ -121,6 +205,7 @@ class Settings(BaseSettings):
     business_hours: dict[str, Hours] = {}
     sla: dict[str, Policy] = {}
     schedule: Schedule = Schedule()
+    alerts: Alerts = Alerts()
 
     @classmethod
     def settings_customise_sources(
@@ -154,13 +239,7 @@ class Settings(BaseSettings):
     @field_validator("timezone")
     @classmethod
     def _zone(cls, value: str) -> str:
-        from zoneinfo import ZoneInfo
-
-        try:
-            ZoneInfo(value)
-        except (KeyError, ValueError, OSError) as error:
-            raise ValueError("not an IANA time zone, such as America/Bogota") from error
-        return value
+        return _checked_zone(value)
 
     def path(self, value: str | Path) -> Path:
         """A path of the settings, absolute."""
@@ -195,6 +274,38 @@ class Settings(BaseSettings):
             f"receiver.log: {looked}",
             hint="postgresql://user:password@host/database, or without it data/deliveries.db",
         )
+
+
+def duration(text: str) -> timedelta:
+    """The time that words like `5 minutes`, `1 hour` or `30 s` name.
+
+    Raises:
+        ValueError: they name none.
+    """
+    number, _, unit = text.strip().partition(" ")
+    name = unit.strip().lower()
+    seconds = next((n for words, n in _UNITS.items() if name in words), 0)
+    if not (number.isdigit() and int(number) and seconds):
+        raise ValueError(f"{text!r} is no time, such as 5 minutes")
+    return timedelta(seconds=int(number) * seconds)
+
+
+_UNITS = {
+    ("s", "second", "seconds"): 1,
+    ("min", "minute", "minutes"): 60,
+    ("h", "hour", "hours"): 3600,
+    ("d", "day", "days"): 86400,
+}
+
+
+def _checked_zone(value: str) -> str:
+    from zoneinfo import ZoneInfo
+
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError("not an IANA time zone, such as America/Bogota") from error
+    return value
 
 
 def _number(key: str) -> int:

@@ -1,0 +1,226 @@
+"""What is wrong now, and telling it once: when it begins, and when it is over.
+
+A condition has a key; what was wrong after the last run is kept, and only what is new or gone is
+told. A message that could not be delivered is kept too, and goes out with the next one.
+
+    <data_dir>/alerts.json      what was wrong after the last run
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import duckdb
+
+from pipelines.errors import ConfigError, NotPublished
+
+if TYPE_CHECKING:
+    from pipelines.journal import Entry
+    from pipelines.settings import Alerts, Settings
+    from pipelines.status import ResourceStatus
+    from pipelines.warehouse import Warehouse
+
+log = logging.getLogger(__name__)
+
+POST_SECONDS = 5.0
+UNSENT_KEPT = 20
+
+Kind = Literal["failure", "stale", "quarantine", "silence"]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Something that is wrong.
+
+    Attributes:
+        key: the same for the same trouble, run after run.
+        account: `<provider>:<name>`; None when it is the whole installation's.
+        text: for people; names no customer.
+    """
+
+    key: str
+    kind: Kind
+    account: str | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What began and what ended since the last run."""
+
+    began: tuple[Condition, ...] = ()
+    ended: tuple[str, ...] = ()
+
+    @property
+    def lines(self) -> list[str]:
+        """One line each, for a message."""
+        return [f"⚠ {found.text}" for found in self.began] + [f"✓ over: {t}" for t in self.ended]
+
+
+@dataclass
+class State:
+    """What was wrong after the last run.
+
+    Attributes:
+        known: key → text.
+        rejected: rows that could not be landed so far, per resource.
+        unsent: lines that no message has carried yet.
+    """
+
+    known: dict[str, str] = field(default_factory=dict)
+    rejected: dict[str, int] = field(default_factory=dict)
+    unsent: list[str] = field(default_factory=list)
+
+
+def check(
+    settings: Settings,
+    entry: Entry | None,
+    resources: Sequence[ResourceStatus],
+    silent: Mapping[str, timedelta],
+    state: State,
+) -> Iterator[Condition]:
+    """Everything that is wrong now.
+
+    Args:
+        entry: the run that has just ended.
+        resources: how fresh each resource is.
+        silent: account → how far its webhooks are behind its messages.
+        state: of the last run.
+    """
+    if entry and entry.outcome == "failed" and not entry.accounts:
+        yield Condition("failure:run", "failure", None, f"a run failed: {entry.message}")
+    for account, told in (entry.accounts if entry else {}).items():
+        if not told["ok"]:
+            text = f"{account} was not read whole: {told['error'] or 'rows were set aside'}"
+            yield Condition(f"failure:{account}", "failure", account, text)
+    yield from _stale(settings, resources)
+    yield from _quarantined(resources, state)
+    for account, behind in silent.items():
+        minutes = behind.total_seconds() / 60
+        if 0 < settings.alerts.silent_minutes <= minutes:
+            text = f"{account}: no webhook for {minutes:.0f} min, the API has newer messages"
+            yield Condition(f"silence:{account}", "silence", account, text)
+
+
+def _stale(settings: Settings, resources: Sequence[ResourceStatus]) -> Iterator[Condition]:
+    limit = settings.alerts.stale_minutes * 60
+    wanted = {f"{a.provider}:{a.name}": a.resources or [] for a in settings.accounts}
+    for found in resources:
+        is_late = found.age_seconds is None or found.age_seconds > limit
+        if limit and is_late and found.resource in wanted.get(found.account, ()):
+            name = f"{found.account} {found.resource}"
+            age = "ever" if found.age_seconds is None else f"for {found.age_seconds / 60:.0f} min"
+            text = f"{name} was not read whole {age}"
+            yield Condition(f"stale:{name}", "stale", found.account, text)
+
+
+def _quarantined(resources: Sequence[ResourceStatus], state: State) -> Iterator[Condition]:
+    for found in resources:
+        name = f"{found.account} {found.resource}"
+        more = found.rejected - state.rejected.get(name, 0)
+        if more > 0:
+            text = f"{name}: {more} rows more could not be landed, {found.rejected} in all"
+            yield Condition(f"quarantine:{name}", "quarantine", found.account, text)
+
+
+def silences(warehouse: Warehouse, settings: Settings) -> dict[str, timedelta]:
+    """How far the webhooks of each account that has some are behind the messages of its API."""
+    found = {}
+    try:
+        with warehouse.reader() as connection:
+            for account in settings.accounts:
+                if account.webhook_secrets:
+                    row = connection.execute(SILENCE, [account.provider, account.name]).fetchone()
+                    if row and row[0] is not None:
+                        found[f"{account.provider}:{account.name}"] = row[0]
+    except (NotPublished, duckdb.Error):
+        return {}  # nothing was built, or no webhook was ever taken in
+    return found
+
+
+SILENCE = """
+select
+    (
+        select max(occurred_at) from marts.fct_messages
+        where provider = $1 and account = $2 and not is_imported
+    ) - (
+        select max(received_at)::timestamptz from raw_webhooks.deliveries
+        where provider = $1 and account = $2
+    )
+"""
+
+
+class Watch:
+    """Remembers what was wrong, and tells what changed."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.path = data_dir / "alerts.json"
+
+    def look(
+        self,
+        settings: Settings,
+        entry: Entry | None,
+        resources: Sequence[ResourceStatus],
+        silent: Mapping[str, timedelta],
+    ) -> Changes:
+        """Compare what is wrong now with what was after the last run; tell and keep it."""
+        state = self._read()
+        now = {c.key: c for c in check(settings, entry, resources, silent, state)}
+        changes = Changes(
+            began=tuple(c for key, c in now.items() if key not in state.known),
+            ended=tuple(
+                text
+                for key, text in state.known.items()
+                if key not in now and not key.startswith("quarantine:")  # an event, not a state
+            ),
+        )
+        unsent = (state.unsent + changes.lines)[-UNSENT_KEPT:]
+        if settings.alerts.url is None or (unsent and post(settings.alerts, unsent)):
+            unsent = []
+        rejected = {f"{found.account} {found.resource}": found.rejected for found in resources}
+        kept = {key: condition.text for key, condition in now.items()}
+        self._write(State(kept, state.rejected | rejected, unsent))
+        return changes
+
+    def _read(self) -> State:
+        try:
+            return State(**json.loads(self.path.read_text("utf-8")))
+        except (OSError, ValueError, TypeError):
+            return State()  # the first time, or a file that a crash tore
+
+    def _write(self, state: State) -> None:
+        part = self.path.with_name(f"{self.path.name}.part")
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(vars(state), file, ensure_ascii=False)
+        part.replace(self.path)
+
+
+def post(alerts: Alerts, lines: Sequence[str]) -> bool:
+    """Send a message; return whether somebody took it. It never fails a run, and the log never
+    holds the address: whoever has it can write to the channel."""
+    import httpx
+
+    try:
+        target = alerts.target
+        if target is None:
+            return True
+        text = "doblecheck\n" + "\n".join(lines)
+        answer = httpx.post(
+            target, json={"text": text}, timeout=POST_SECONDS, follow_redirects=False
+        )
+    except ConfigError as error:
+        log.warning("no alert was sent: %s", error)
+        return False
+    except Exception as error:  # noqa: BLE001 - whatever it is, the run goes on
+        log.warning("an alert could not be sent (%s)", type(error).__name__)
+        return False
+    if not answer.is_success:
+        log.warning("an alert was refused (%d)", answer.status_code)
+    return answer.is_success

@@ -1,0 +1,121 @@
+"""What is wrong is told when it begins and when it is over, and to nobody else."""
+
+from __future__ import annotations
+
+import json
+import logging
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.alerts import Watch
+from pipelines.errors import ConfigError
+from pipelines.journal import Entry
+from pipelines.providers import find
+from pipelines.settings import Settings, load
+from pipelines.status import ResourceStatus
+
+NAME = f"{find()[0].name}:default"
+
+
+@contextmanager
+def channel(status: int = 200) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """An address that takes messages, and what it took."""
+    taken: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            taken.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/CANARY-hook", taken
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def settings(folder: Path, url: str) -> Settings:
+    (folder / "doblecheck.toml").write_text(
+        f'[[accounts]]\nprovider = "{find()[0].name}"\napi_key = "k"\n[alerts]\nurl = "{url}"\n'
+    )
+    return load(folder / "doblecheck.toml", find())
+
+
+def resource(age: float = 10, rejected: int = 0) -> ResourceStatus:
+    return ResourceStatus(NAME, "messages", 1, rejected, True, 0, None, age, None)
+
+
+def entry(error: str | None = None) -> Entry:
+    accounts = {NAME: {"ok": error is None, "error": error}}
+    return Entry("run", outcome="failed" if error else "ok", accounts=accounts)
+
+
+def test_a_failure_is_told_once_and_its_end_once(tmp_path: Path) -> None:
+    watch = Watch(tmp_path)
+    with channel() as (url, taken):
+        told = settings(tmp_path, url)
+        watch.look(told, entry(), [resource()], {})
+        assert taken == []
+        for _ in range(3):
+            watch.look(told, entry("the key is refused"), [resource()], {})
+        assert [message["text"].count("\n") for message in taken] == [1]
+        assert "the key is refused" in taken[0]["text"]
+        watch.look(told, entry(), [resource()], {})
+        watch.look(told, entry(), [resource()], {})
+        assert len(taken) == 2
+        assert "over" in taken[1]["text"]
+    assert stat.S_IMODE(watch.path.stat().st_mode) == 0o600
+    assert "CANARY" not in watch.path.read_text()
+
+
+def test_what_is_stale_silent_or_quarantined_begins_and_ends(tmp_path: Path) -> None:
+    watch, told = Watch(tmp_path), settings(tmp_path, "http://127.0.0.1:9/none")
+    first = watch.look(told, entry(), [resource(4000, 2)], {NAME: timedelta(hours=2)})
+    assert [c.kind for c in first.began] == ["stale", "quarantine", "silence"]
+    second = watch.look(told, entry(), [resource(4000, 2)], {NAME: timedelta(hours=2)})
+    assert (second.began, second.ended) == ((), ())
+    third = watch.look(told, entry(), [resource(10, 3)], {NAME: timedelta(0)})
+    assert [c.kind for c in third.began] == ["quarantine"]
+    assert len(third.ended) == 2
+
+
+@pytest.mark.parametrize("status", [500, 302])
+def test_a_message_that_nobody_took_goes_out_with_the_next(
+    tmp_path: Path, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    watch = Watch(tmp_path)
+    with channel(status) as (url, _), caplog.at_level(logging.INFO, "pipelines"):
+        watch.look(settings(tmp_path, url), entry("refused"), [], {})
+    watch.look(settings(tmp_path, "http://127.0.0.1:9/CANARY-hook"), entry("refused"), [], {})
+    with channel() as (url, taken):
+        watch.look(settings(tmp_path, url), entry("refused"), [], {})
+    assert len(taken) == 1
+    assert "refused" in taken[0]["text"]
+    assert "CANARY" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "url", ["http://hooks.example.com/x", "ftp://127.0.0.1/x", "env:NOT_THERE", "https:///x"]
+)
+def test_an_address_that_is_not_safe_is_refused_and_never_shown(tmp_path: Path, url: str) -> None:
+    told = settings(tmp_path, url)
+    with pytest.raises(ConfigError) as refused:
+        _ = told.alerts.target
+    assert url not in str(refused.value) + refused.value.hint
+    assert url not in repr(told)
