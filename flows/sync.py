@@ -1,59 +1,88 @@
-"""The scheduled run as a Prefect flow: one task per account, then one build for all.
+"""The run that is repeated: every account side by side, then webhooks, models and snapshot, once.
 
-python -m flows.sync        # one run, here and now
+python -m flows.sync        one run, here and now
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+from typing import Any
 
-from prefect import flow, get_run_logger, task
+from prefect import State, flow, task
+from prefect.cache_policies import NO_CACHE
 
+from flows import report
+from flows.ingest import take_in_webhooks
+from flows.steps import RUNNER, Site, in_our_words, newest, opened, skipped, told
 from pipelines import run as steps
-from pipelines.errors import DoblecheckError
-from pipelines.load import Report
-from pipelines.providers import find
-from pipelines.settings import load
-from pipelines.warehouse import Warehouse, open_warehouse
+from pipelines.build import BuildResult
+from pipelines.errors import DoblecheckError, WarehouseBusy
+from pipelines.journal import Entry
+
+SECONDS = 3600.0
+"""How long a run may take. Accounts have a time budget of their own, far below it."""
+
+PATIENCE = 20.0
+"""How long a run waits for the warehouse: the webhooks of a minute are taken in sooner. One that
+another run holds longer is skipped, the next one comes soon enough."""
 
 
-# What may pass is already tried again per request; a second try of a whole account would only
-# spend its quota, so tasks have no retries.
-@task(name="sync account", task_run_name="sync {name}")
-def sync_account(name: str, warehouse: Warehouse, target: steps.Target) -> Report:
-    """Sync one account; a failed one is told in its report and fails no other."""
-    (report,) = steps.sync(warehouse, find(), [target])
-    get_run_logger().info(
-        "%s: %d rows new or changed, %d requests", name, report.changed, report.requests
-    )
-    return report
-
-
-@flow(name="doblecheck run", log_prints=False)
-def run(config: Path | None = None) -> None:
-    """Sync every account, build the models, publish a snapshot.
+@flow(
+    name="sync",
+    flow_run_name="sync and build",
+    task_runner=RUNNER,
+    timeout_seconds=SECONDS + 300,
+    persist_result=False,
+)
+@in_our_words
+def sync(
+    config: Path | None = None, accounts: list[str] | None = None, is_full: bool = False
+) -> State[Any]:
+    """Sync every account, take in webhooks, build the models, publish a snapshot.
 
     Args:
-        config: the configuration file; None looks where the command line looks.
+        config: the configuration file; none looks where the command line looks.
+        accounts: only these, as the command line names them.
+        is_full: read everything again, also what is known.
+    """
+    site = opened(config, seconds=SECONDS)
+    chosen = steps.targets(site.settings, site.rooms, accounts=accounts or ())
+    try:
+        with site.holding(patience=PATIENCE):
+            entry = _run(site, chosen, is_full=is_full)
+            report.tell(site, entry)
+    except WarehouseBusy as error:
+        return skipped(str(error))
+    return told(entry)
+
+
+def _run(site: Site, chosen: list[steps.Target], *, is_full: bool) -> Entry:
+    """The run itself; what went wrong is told in the entry."""
+    try:
+        with site.journal.run("full sync" if is_full else "run") as entry:
+            site.read(chosen, is_full=is_full)
+            entry.read(newest(site.reports))
+            if site.is_stopping():
+                entry.ends("stopped", "stopped as asked; the next run goes on from here")
+            else:
+                take_in_webhooks(site)
+                entry.built(build_and_publish(site))
+    except DoblecheckError:
+        pass  # the entry tells it
+    return entry
+
+
+@task(name="build and publish", cache_policy=NO_CACHE, persist_result=False)
+@in_our_words
+def build_and_publish(site: Site) -> BuildResult:
+    """Build and test the models, publish a snapshot.
 
     Raises:
-        DoblecheckError: an account could not be read whole. The others are read, built and
-            published all the same.
+        BuildFailed: a model or a test failed; the snapshot of before stays.
     """
-    os.umask(0o077)  # the warehouse holds what customers wrote
-    settings = load(config, find())
-    warehouse = open_warehouse(settings)
-    with warehouse.lock():
-        reports = [
-            sync_account(target.name, warehouse, target)
-            for target in steps.targets(settings, find())
-        ]
-        steps.build(warehouse, find(), settings)
-    failed = [f"{report.provider}:{report.account}" for report in reports if not report.is_ok]
-    if failed:
-        raise DoblecheckError(f"not read whole: {', '.join(failed)}", hint="doblecheck status")
+    result, _ = steps.build(site.warehouse, site.rooms, site.settings)
+    return result
 
 
 if __name__ == "__main__":
-    run()
+    sync()

@@ -5,7 +5,6 @@ Nothing heavy is imported here: `doblecheck --help` has half a second.
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipelines import logs
 from pipelines.errors import DoblecheckError, UsageError
 
 if TYPE_CHECKING:
@@ -80,13 +80,12 @@ def options(
         typer.Option(help="The configuration file [$DOBLECHECK_CONFIG, ./doblecheck.toml]."),
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
+    log_json: Annotated[
+        bool, typer.Option("--log-json", envvar="DOBLECHECK_LOG_JSON", help="Log JSON lines.")
+    ] = False,
 ) -> None:
     """Options that stand before the command."""
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO if verbose else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    logs.set_up(is_verbose=verbose, as_json=log_json)
     context.obj = Context(config)
 
 
@@ -257,6 +256,22 @@ def receive(
             progress.say(line)
         receiving.run()
         progress.say(f"stopped: {serving.summary(receiving.metrics.totals())}")
+
+
+@app.command()
+def serve(context: typer.Context) -> None:
+    """Run the schedules of the settings with Prefect, until stopped."""
+    from importlib import import_module
+
+    from pipelines import run as steps
+    from pipelines.settings import find_file
+
+    settings = context.obj.settings()
+    steps.targets(settings, context.obj.rooms)  # what is missing is better told now
+    # By name: nothing in this package depends on the flows, and only they import Prefect.
+    flows = import_module("flows.serve")
+    config = find_file(context.obj.config)
+    flows.serve(settings, config, say=lambda text: typer.echo(text, err=True))
 
 
 @app.command()

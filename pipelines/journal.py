@@ -63,19 +63,22 @@ class Entry:
         return (self.ended_at - self.started_at).total_seconds() if self.ended_at else None
 
     def read(self, reports: Sequence[Report]) -> None:
-        """Add what was read of some accounts."""
+        """Add what was read of some accounts; of one that was read before, to what that was."""
         for report in reports:
             name = f"{report.provider}:{report.account}"
+            before = self.accounts.get(name, {})
             self.rows += report.changed
             self.requests += report.requests
             self.accounts[name] = {
-                "ok": report.is_ok,
-                "rows": report.changed,
-                "requests": report.requests,
-                "rejected": sum(outcome.rejected for outcome in report.outcomes.values()),
+                "ok": report.is_ok and before.get("ok", True),
+                "rows": report.changed + before.get("rows", 0),
+                "requests": report.requests + before.get("requests", 0),
+                "requests_per_minute": report.per_minute,
                 "left_requests": report.left,
-                "seconds": round(report.seconds, 1),
-                "error": _first_error(report),
+                "rejected": before.get("rejected", 0)
+                + sum(outcome.rejected for outcome in report.outcomes.values()),
+                "seconds": round(report.seconds + before.get("seconds", 0), 1),
+                "error": before.get("error") or _first_error(report),
             }
         failed = [name for name, told in self.accounts.items() if not told["ok"]]
         if failed and self.message is None:

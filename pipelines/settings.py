@@ -115,6 +115,7 @@ class Schedule(_Section):
         timezone: of the crons, IANA; default: the top-level one.
         port: of the local Prefect server; 0: any that is free.
         accounts_at_once: accounts that are read side by side.
+        dashboard_url: where the dashboard is, for links.
     """
 
     name: str = Field("doblecheck", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
@@ -125,6 +126,7 @@ class Schedule(_Section):
     timezone: str | None = None
     port: int = Field(4200, ge=0, le=65535)
     accounts_at_once: int = Field(4, ge=1, le=64)
+    dashboard_url: str | None = Field(None, pattern=r"^https?://[^\s@]+$")
 
     @field_validator("every", "ingest_every")
     @classmethod

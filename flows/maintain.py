@@ -1,0 +1,67 @@
+"""Every week: everything read again, old files removed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prefect import State, flow, task
+from prefect.cache_policies import NO_CACHE
+
+from flows import report
+from flows.steps import RUNNER, Site, in_our_words, newest, opened, skipped, told
+from flows.sync import build_and_publish
+from pipelines import run as steps
+from pipelines import upkeep
+from pipelines.errors import DoblecheckError, WarehouseBusy
+from pipelines.journal import Entry
+
+SECONDS = 12 * 3600.0
+PATIENCE = 3600.0
+
+
+@flow(
+    name="maintain",
+    flow_run_name="weekly upkeep",
+    task_runner=RUNNER,
+    timeout_seconds=SECONDS + 300,
+    persist_result=False,
+)
+@in_our_words
+def maintain(config: Path | None = None) -> State[Any]:
+    """Read everything again, which finds changes and deletions that no list tells of; build,
+    publish, and remove what is kept no longer.
+
+    Args:
+        config: the configuration file; none looks where the command line looks.
+    """
+    site = opened(config, seconds=SECONDS)
+    try:
+        with site.holding(patience=PATIENCE):
+            entry = _run(site)
+            report.tell(site, entry)
+    except WarehouseBusy as error:
+        return skipped(str(error))
+    return told(entry)
+
+
+def _run(site: Site) -> Entry:
+    try:
+        with site.journal.run("maintain") as entry:
+            clean_up(site)
+            chosen = steps.targets(site.settings, site.rooms)
+            entry.read(newest(site.read(chosen, is_full=True)))
+            if site.is_stopping():
+                entry.ends("stopped", "stopped as asked; the next run goes on from here")
+            else:
+                entry.built(build_and_publish(site))
+    except DoblecheckError:
+        pass  # the entry tells it
+    return entry
+
+
+@task(name="remove old files", cache_policy=NO_CACHE, persist_result=False)
+@in_our_words
+def clean_up(site: Site) -> None:
+    """Remove what is older than it is kept, and give back the room of what was deleted."""
+    upkeep.clean_up(site.warehouse)

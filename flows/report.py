@@ -1,0 +1,95 @@
+"""What a run leaves in Prefect to look at: tables, links, and events that automations can wait for.
+
+Counts, names of resources and times; no customer's data. Nothing here fails a run.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.events import emit_event
+
+from flows.steps import Site
+from pipelines import alerts, status
+from pipelines.alerts import Changes
+from pipelines.errors import NotPublished
+from pipelines.journal import Entry
+from pipelines.status import ResourceStatus
+
+log = logging.getLogger(__name__)
+
+EVENTS = {
+    "failure": "doblecheck.account.failed",
+    "stale": "doblecheck.freshness.breached",
+    "quarantine": "doblecheck.quarantine.grew",
+    "silence": "doblecheck.webhooks.silent",
+}
+
+
+def tell(site: Site, entry: Entry) -> None:
+    """Leave the tables of a run, tell what began or ended to go wrong."""
+    try:
+        resources = _resources(site)
+        _tables(site, entry, resources)
+        silent = alerts.silences(site.warehouse, site.settings)
+        watch = alerts.Watch(site.settings.data_path)
+        _emit(watch.look(site.settings, entry, resources, silent))
+    except Exception as error:  # noqa: BLE001 - the run is over, and was what it was
+        log.warning("the report of the run is not whole (%s)", type(error).__name__)
+
+
+def _resources(site: Site) -> Sequence[ResourceStatus]:
+    try:
+        return status.read(site.warehouse, site.rooms, now=None).resources
+    except NotPublished:
+        return ()
+
+
+def _tables(site: Site, entry: Entry, resources: Sequence[ResourceStatus]) -> None:
+    if entry.accounts:
+        table: list[dict[str, Any]] = [{"account": k, **v} for k, v in entry.accounts.items()]
+        create_table_artifact(table, key="accounts", description="What was read, and at what cost")
+    if resources:
+        create_table_artifact(
+            [
+                {
+                    "account": found.account,
+                    "resource": found.resource,
+                    "rows": found.rows,
+                    "quarantined": found.rejected,
+                    "complete": found.is_complete,
+                    "minutes old": None if found.age_seconds is None else found.age_seconds // 60,
+                }
+                for found in resources
+            ],
+            key="freshness",
+            description="How fresh and how complete each resource is",
+        )
+    if entry.build:
+        create_table_artifact(
+            [{"model": name, "seconds": seconds} for name, seconds in entry.build["slowest"]],
+            key="slowest-models",
+            description=f"{entry.build['models']} models in {entry.build['seconds']} s",
+        )
+    if site.settings.schedule.dashboard_url:
+        create_link_artifact(
+            site.settings.schedule.dashboard_url, link_text="Dashboard", key="dashboard"
+        )
+
+
+def _emit(changes: Changes) -> None:
+    for found in changes.began:
+        emit_event(
+            EVENTS[found.kind],
+            resource={"prefect.resource.id": f"doblecheck.{found.account or 'installation'}"},
+            payload={"key": found.key, "text": found.text},
+        )
+    for text in changes.ended:
+        emit_event(
+            "doblecheck.condition.ended",
+            resource={"prefect.resource.id": "doblecheck.installation"},
+            payload={"text": text},
+        )
