@@ -17,6 +17,7 @@ from pipelines import alerts, status
 from pipelines.alerts import Changes
 from pipelines.errors import NotPublished
 from pipelines.journal import Entry
+from pipelines.receiver.log import open_log
 from pipelines.status import ResourceStatus
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,8 @@ def tell(site: Site, entry: Entry) -> None:
 
 def _resources(site: Site) -> Sequence[ResourceStatus]:
     try:
-        return status.read(site.warehouse, site.rooms, now=None).resources
+        log_of_webhooks = open_log(site.settings)
+        return status.read(site.warehouse, site.rooms, log_of_webhooks, now=None).resources
     except NotPublished:
         return ()
 

@@ -177,7 +177,7 @@ class Alerts(_Section):
             ) from None
         parts = urlsplit(url)
         is_safe = parts.scheme == "https" or (
-            parts.scheme == "http" and _is_loopback(parts.hostname or "")
+            parts.scheme == "http" and is_loopback(parts.hostname or "")
         )
         if not (is_safe and parts.hostname):
             raise ConfigError(
