@@ -257,6 +257,22 @@ def receive(
         receiving.run()
         progress.say(f"stopped: {serving.summary(receiving.metrics.totals())}")
 
+@app.command()
+def dashboard(
+    context: typer.Context,
+    host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="0: any.")] = None,
+) -> None:
+    """Serve the dashboard on the newest published snapshot, until stopped."""
+    from dashboards.serve import serve
+
+    settings = context.obj.settings()
+    given = {"host": host, "port": port}
+    changed = {key: value for key, value in given.items() if value is not None}
+    chosen = settings.dashboard.model_copy(update=changed)
+    settings = settings.model_copy(update={"dashboard": chosen})
+    serve(settings, context.obj.warehouse(settings))
+
 
 @app.command()
 def serve(context: typer.Context) -> None:

@@ -186,6 +186,38 @@ class Alerts(_Section):
         return url
 
 
+class Dashboard(_Section):
+    """Where the dashboard listens, who may come in, and what they see.
+
+    Attributes:
+        language: of a viewer who chose none; `auto` takes the browser's.
+        stale_after_minutes: a snapshot older than this gets a banner.
+        auth: `none` listens on loopback only; `oidc` signs in with OpenID Connect; `proxy` trusts
+            the header `proxy_header` of requests that come from `trusted_proxies`.
+        viewers: who may come in, by address, `@domain` or `*`.
+        personal_data_viewers: who of them sees names and phones, written alike.
+        show_personal_data: everybody who comes in sees them.
+        show_message_text: whoever sees names and phones also reads messages.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = Field(8501, ge=0, le=65535)
+    language: Literal["auto", "es", "en"] = "auto"
+    stale_after_minutes: float = Field(60, gt=0)
+    auth: Literal["none", "oidc", "proxy"] = "none"
+    viewers: list[str] = []
+    personal_data_viewers: list[str] = []
+    show_personal_data: bool = False
+    show_message_text: bool = False
+    proxy_header: str = Field("", pattern=r"^[A-Za-z0-9-]*$")
+    trusted_proxies: list[str] = ["127.0.0.1", "::1"]
+    oidc_metadata_url: str = ""
+    oidc_client_id: str = ""
+    oidc_client_secret: SecretStr | None = None
+    oidc_redirect_url: str = ""
+    cookie_secret: SecretStr | None = None
+
+
 class Settings(BaseSettings):
     """Every setting, checked. Paths are absolute.
 
@@ -208,6 +240,7 @@ class Settings(BaseSettings):
     sla: dict[str, Policy] = {}
     schedule: Schedule = Schedule()
     alerts: Alerts = Alerts()
+    dashboard: Dashboard = Dashboard()
 
     @classmethod
     def settings_customise_sources(

@@ -1,0 +1,384 @@
+"""Vega-Lite specifications. Colours keep apart for colour-blind eyes (after Okabe and Ito) and are
+never the only mark of a difference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dashboards.formats import MONTHS
+
+Spec = dict[str, Any]
+Values = Sequence[Mapping[str, Any]]
+
+PALETTES = {
+    "light": {
+        "blue": "#0072b2",
+        "orange": "#d98200",
+        "green": "#00805f",
+        "red": "#c2410c",
+        "sky": "#4aa3d8",
+        "grey": "#8a9692",
+        "text": "#4d5a56",
+        "grid": "#e4e9e7",
+        "heat": ["#eef5f3", "#9fd0c4", "#3f9d8a", "#0b6e5f", "#063f37"],
+    },
+    "dark": {
+        "blue": "#5bb2ea",
+        "orange": "#f0ac45",
+        "green": "#3fc39c",
+        "red": "#f2794a",
+        "sky": "#8fd0f5",
+        "grey": "#8b9894",
+        "text": "#aab6b2",
+        "grid": "#2a3431",
+        "heat": ["#1d2825", "#1f5148", "#2c8674", "#56bfa9", "#b9efe2"],
+    },
+}
+
+SECOND_TICKS = [1, 10, 60, 300, 900, 3600, 14400, 86400, 259200, 864000, 2592000, 7776000]
+SECONDS_LABEL = (
+    "datum.value < 60 ? datum.value + ' s' : datum.value < 3600 ? round(datum.value / 60) + ' min' "
+    ": datum.value < 86400 ? round(datum.value / 3600) + ' h' : round(datum.value / 86400) + ' d'"
+)
+PICK = "pick"
+
+
+def days_axis(language: str, *, shown: bool = True) -> Spec:
+    """A time axis with the months of a language; buckets are days, so all of it is in UTC."""
+    months = ", ".join(f"'{name}'" for name in MONTHS[language])
+    label = f"utcdate(datum.value) + ' ' + [{months}][utcmonth(datum.value)]"
+    return {
+        "title": None,
+        "labelExpr": label,
+        "grid": False,
+        "labelOverlap": True,
+        "tickCount": 8,
+        "labels": shown,
+        "ticks": shown,
+        "domain": shown,
+    }
+
+
+def config(palette: Mapping[str, Any]) -> Spec:
+    """The look of every chart."""
+    return {
+        "background": "transparent",
+        "view": {"stroke": None},
+        "font": "inherit",
+        "axis": {
+            "labelColor": palette["text"],
+            "titleColor": palette["text"],
+            "gridColor": palette["grid"],
+            "domainColor": palette["grid"],
+            "tickColor": palette["grid"],
+            "labelFontSize": 12,
+            "titleFontWeight": "normal",
+        },
+        "legend": {
+            "labelColor": palette["text"],
+            "title": None,
+            "orient": "top",
+            "labelFontSize": 12,
+            "symbolType": "circle",
+        },
+    }
+
+
+def _spec(palette: Mapping[str, Any], values: Values, height: int, **parts: Any) -> Spec:
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "config": config(palette),
+        "data": {"values": list(values)},
+        "height": height,
+        "autosize": {"type": "fit", "contains": "padding"},
+        "padding": {"left": 4, "right": 4, "top": 6, "bottom": 4},
+        **parts,
+    }
+
+
+def _days(language: str, field: str = "at", *, shown: bool = True) -> Spec:
+    axis = days_axis(language, shown=shown)
+    return {"field": field, "type": "temporal", "scale": {"type": "utc"}, "axis": axis}
+
+
+def _width(language: str, *, shown: bool = True) -> Spec:
+    """From the first instant of a bucket to the last."""
+    x = _days(language, shown=shown)
+    return {
+        "x": {**x, "timeUnit": {"unit": "utcyearmonthdate", "binned": True}},
+        "x2": {"field": "until"},
+    }
+
+
+def _click(field: str) -> Spec:
+    return {"name": PICK, "select": {"type": "point", "fields": [field], "on": "click"}}
+
+
+def seconds_axis(values: Sequence[float | None], *, target: float | None = None) -> Spec:
+    """A logarithmic axis: a bot's second and a weekend's days in one chart."""
+    there = [max(value, 1.0) for value in [*values, target] if value is not None] or [1.0, 3600.0]
+    low = max((t for t in SECOND_TICKS if t <= min(there)), default=1)
+    high = min((t for t in SECOND_TICKS if t >= max(there)), default=max(there))
+    ticks = [t for t in SECOND_TICKS if low <= t <= high]
+    return {
+        "scale": {"type": "log", "domain": [low, max(high, low * 2)], "nice": False, "clamp": True},
+        "axis": {"values": ticks, "labelExpr": SECONDS_LABEL, "title": None},
+    }
+
+
+def percentiles(
+    palette: Mapping[str, Any],
+    language: str,
+    values: Values,
+    names: Mapping[str, str],
+    *,
+    target: float | None = None,
+) -> Spec:
+    """Median and 90th percentile over time; a bucket without a value is a gap in the line.
+
+    Args:
+        values: rows of a timeline with p50, p90, previous (may be missing), is_provisional.
+        names: what to call each line.
+    """
+    lines = [key for key in ("p50", "p90", "previous") if any(v.get(key) for v in values)]
+    numbers = [row.get(key) for row in values for key in lines]
+    colours = {"p50": palette["blue"], "p90": palette["orange"], "previous": palette["grey"]}
+    dashes = {"p50": [1, 0], "p90": [7, 3], "previous": [2, 3]}
+    long = [
+        {**row, "line": names[key], "seconds": None if row[key] is None else max(row[key], 1)}
+        for key in lines
+        for row in values
+    ]
+    domain = [names[key] for key in lines]
+    colour = {
+        "field": "line",
+        "type": "nominal",
+        "sort": domain,
+        "scale": {"domain": domain, "range": [colours[key] for key in lines]},
+    }
+    dash = {
+        "field": "line",
+        "type": "nominal",
+        "sort": domain,
+        "scale": {"domain": domain, "range": [dashes[key] for key in lines]},
+    }
+    y = {"field": "seconds", "type": "quantitative", **seconds_axis(numbers, target=target)}
+    encoding = {"x": _days(language, "mid"), "y": y, "color": colour}
+    layers: list[Spec] = [
+        {
+            "data": {"values": [row for row in values if row["is_provisional"]]},
+            "mark": {"type": "bar", "color": palette["text"], "opacity": 0.07},
+            "encoding": _width(language),
+        },
+        {
+            "mark": {"type": "line", "strokeWidth": 2, "interpolate": "linear"},
+            "encoding": {**encoding, "strokeDash": dash},
+        },
+        {
+            "mark": {"type": "point", "filled": True, "size": 26},
+            "encoding": {**encoding, "opacity": {"value": 1}},
+        },
+        {
+            # What the pointer hits: the whole height of a bucket.
+            "data": {"values": list(values)},
+            "params": [_click("bucket")],
+            "mark": {"type": "bar", "opacity": 0.001, "cursor": "pointer"},
+            "encoding": {**_width(language), "tooltip": tooltip(values)},
+        },
+    ]
+    if target is not None:
+        layers.insert(
+            1,
+            {
+                "data": {"values": [{"target": target, "label": names["target"]}]},
+                "layer": [
+                    {
+                        "mark": {"type": "rule", "color": palette["red"], "strokeDash": [3, 3]},
+                        "encoding": {"y": {"field": "target", "type": "quantitative"}},
+                    },
+                ],
+            },
+        )
+    return _spec(palette, long, 260, layer=layers)
+
+
+def tipped(row: Mapping[str, Any], tips: Mapping[str, str]) -> dict[str, Any]:
+    """A row with the texts that stand beside the pointer, in that order."""
+    texts = {f"tip{i}": value for i, value in enumerate(tips.values())}
+    return {**row, **texts, "tips": list(tips)}
+
+
+def tooltip(values: Values) -> list[Spec]:
+    """The texts of tipped rows."""
+    names = next((row["tips"] for row in values if "tips" in row), [])
+    return [
+        {"field": f"tip{i}", "type": "nominal", "title": name} for i, name in enumerate(names)
+    ]
+
+
+def stacked(
+    palette: Mapping[str, Any],
+    language: str,
+    values: Values,
+    parts: Mapping[str, tuple[str, str]],
+    *,
+    height: int = 220,
+    shown: bool = True,
+    is_clickable: bool = True,
+) -> Spec:
+    """Counts per bucket, one part on the other.
+
+    Args:
+        values: rows of a timeline with a count per part.
+        parts: key → name and colour, from the bottom up.
+    """
+    long = [
+        {**row, "part": name, "count": row.get(key) or 0, "place": place}
+        for place, (key, (name, _)) in enumerate(parts.items())
+        for row in values
+    ]
+    colour = {
+        "field": "part",
+        "type": "nominal",
+        "scale": {
+            "domain": [name for name, _ in parts.values()],
+            "range": [palette[colour] for _, colour in parts.values()],
+        },
+    }
+    if len(parts) == 1:
+        colour["legend"] = None
+    return _spec(
+        palette,
+        long,
+        height,
+        params=[_click("bucket")] if is_clickable else [],
+        mark={
+            "type": "bar",
+            "cursor": "pointer" if is_clickable else "default",
+            "x2Offset": -1,
+        },
+        encoding={
+            **_width(language, shown=shown),
+            "y": {
+                "field": "count",
+                "type": "quantitative",
+                "axis": {"title": None, "tickCount": 4, "format": "~s"},
+            },
+            "color": colour,
+            "order": {"field": "place"},
+            "tooltip": tooltip(values),
+        },
+    )
+
+
+def bars(
+    palette: Mapping[str, Any],
+    values: Values,
+    *,
+    colour: str = "blue",
+    parts: Mapping[str, str] | None = None,
+    height: int = 220,
+) -> Spec:
+    """Bars in a given order, with the number on each.
+
+    Args:
+        values: name, bucket, count; `part` when there are parts; label, on one row of each bar.
+        parts: name → colour.
+    """
+    names = list(dict.fromkeys(row["name"] for row in values))
+    x = {
+        "field": "name",
+        "type": "ordinal",
+        "sort": names,
+        "axis": {"title": None, "labelAngle": 0, "labelOverlap": True, "labelFontSize": 11},
+    }
+    y: Spec = {"field": "count", "type": "quantitative", "axis": None}
+    colours: Spec = {"value": palette[colour]}
+    if parts:
+        colours = {
+            "field": "part",
+            "type": "nominal",
+            "scale": {
+                "domain": list(parts),
+                "range": [palette[name] for name in parts.values()],
+            },
+        }
+    layers: list[Spec] = [
+        {
+            "params": [_click("bucket")],
+            "mark": {"type": "bar", "cursor": "pointer", "cornerRadiusEnd": 2},
+            "encoding": {
+                "x": x,
+                "y": y,
+                "color": colours,
+                "tooltip": tooltip(values),
+            },
+        }
+    ]
+    # The label stands over the whole bar: only the first part of it carries one.
+    tops = [
+        {**row, "count": sum(r["count"] for r in values if r["name"] == row["name"])}
+        for row in values
+        if row.get("label")
+    ]
+    layers.append(
+        {
+            "data": {"values": tops},
+            "mark": {"type": "text", "dy": -7, "color": palette["text"], "fontSize": 12},
+            "encoding": {"x": x, "y": y, "text": {"field": "label", "type": "nominal"}},
+        }
+    )
+    return _spec(palette, values, height, layer=layers)
+
+
+def heat(
+    palette: Mapping[str, Any],
+    values: Values,
+    days: Sequence[str],
+    *,
+    is_seconds: bool,
+    x_title: str | None = None,
+) -> Spec:
+    """A table of colours. What has no value has no colour.
+
+    Args:
+        values: x, day, value, texts for the tooltip, cell.
+        days: rows from the top down.
+    """
+    scale: Spec = {"range": palette["heat"]}
+    legend: Spec = {"orient": "right", "gradientLength": 120, "gradientThickness": 10}
+    if is_seconds:
+        scale |= {"type": "log"}
+        numbers = [row["value"] for row in values if row["value"]]
+        ticks = [t for t in SECOND_TICKS if numbers and min(numbers) <= t <= max(numbers)]
+        legend |= {"labelExpr": SECONDS_LABEL, "values": ticks}
+    return _spec(
+        palette,
+        [row for row in values if row["value"] is not None],
+        max(150, 24 * len(days) + 40),
+        params=[_click("cell")],
+        mark={"type": "rect", "cursor": "pointer", "stroke": None},
+        encoding={
+            "x": {
+                "field": "x",
+                "type": "ordinal",
+                "sort": sorted({row["x"] for row in values}),
+                "axis": {"title": x_title, "labelAngle": 0, "labelOverlap": True, "domain": False},
+            },
+            "y": {
+                "field": "day",
+                "type": "ordinal",
+                "sort": list(days),
+                "scale": {"domain": list(days)},
+                "axis": {"title": None, "domain": False},
+            },
+            "color": {
+                "field": "value",
+                "type": "quantitative",
+                "scale": scale,
+                "legend": legend,
+            },
+            "tooltip": tooltip(values),
+        },
+    )

@@ -1,0 +1,23 @@
+-- Campaigns that began in the period (UTC days: a campaign has no channel), newest first.
+select
+    broadcasts.name,
+    broadcasts.status,
+    broadcasts.started_at,
+    broadcasts.recipients,
+    broadcasts.sent,
+    broadcasts.delivered,
+    broadcasts.read,
+    broadcasts.responded,
+    broadcasts.failed,
+    count(*) over () as found
+from marts.fct_broadcasts as broadcasts
+where
+    broadcasts.started_at >= cast($from_day as date)
+    and broadcasts.started_at < cast($to_day as date) + interval '1 day'
+    and ($providers is null or broadcasts.provider = any(cast($providers as text [])))
+    and (
+        $accounts is null
+        or broadcasts.provider || ':' || broadcasts.account = any(cast($accounts as text []))
+    )
+order by broadcasts.started_at desc, broadcasts.broadcast_key
+limit $limit

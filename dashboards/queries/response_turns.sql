@@ -1,0 +1,31 @@
+-- The turns behind a point of a chart, slowest first; those that wait stand at the top.
+select
+    md5($pepper || turns.thread_key) as thread,
+    case when $personal then contacts.display_name end as contact_name,
+    case when $personal then contacts.phone_e164 end as contact_phone,
+    channels.name as channel,
+    coalesce(channels.timezone, $timezone) as timezone,
+    turns.started_at,
+    turns.responded_at,
+    turns.outcome,
+    turns.responder_kind,
+    turns.seconds,
+    turns.waiting_seconds,
+    turns.sla_status,
+    count(*) over () as found
+from @turns as turns
+left join marts.dim_channels as channels on turns.channel_key = channels.channel_key
+left join marts.dim_contacts as contacts on turns.contact_key = contacts.contact_key
+where
+    ($pick_from is null or turns.local_started_at >= cast($pick_from as date))
+    and (
+        $pick_to is null
+        or turns.local_started_at < cast($pick_to as date) + interval '1 day'
+    )
+    and ($pick_low is null or turns.seconds >= cast($pick_low as double precision))
+    and ($pick_high is null or turns.seconds < cast($pick_high as double precision))
+    and ($pick_weekday is null or extract(isodow from turns.local_started_at) = cast($pick_weekday as integer))
+    and ($pick_hour is null or extract(hour from turns.local_started_at) = cast($pick_hour as integer))
+    and ($pick_agent is null or turns.agent = $pick_agent)
+order by coalesce(turns.waiting_seconds, turns.seconds) desc nulls last, turns.turn_key
+limit $limit

@@ -1,0 +1,31 @@
+-- The turns that the filters leave, with the seconds of the chosen clock and their local time.
+select *
+from (
+    select
+        turns.*,
+        coalesce(turns.agent_key, 'unattributed') as agent,
+        case
+            when $clock = 'business' then turns.business_response_seconds
+            else turns.response_seconds
+        end as seconds,
+        timezone(coalesce(channels.timezone, $timezone), turns.started_at) as local_started_at
+    from marts.fct_turns as turns
+    left join marts.dim_channels as channels on turns.channel_key = channels.channel_key
+    where
+        turns.scope = $scope
+        and (not $only_first or turns.is_first_response)
+        and ($providers is null or turns.provider = any(cast($providers as text [])))
+        and (
+            $accounts is null
+            or turns.provider || ':' || turns.account = any(cast($accounts as text []))
+        )
+        and ($channels is null or turns.channel_key = any(cast($channels as text [])))
+        and (
+            $agents is null
+            or coalesce(turns.agent_key, 'unattributed') = any(cast($agents as text []))
+        )
+        -- no zone is more than a day from UTC: this lets the database skip what is far away
+        and turns.started_at >= cast($from_day as date) - interval '2 days'
+        and turns.started_at < cast($to_day as date) + interval '3 days'
+) as dated
+where local_started_at >= cast($from_day as date) and local_started_at < cast($to_day as date) + interval '1 day'

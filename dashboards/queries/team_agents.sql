@@ -1,0 +1,17 @@
+-- The agent of a turn is the sender of the message that answered it. Nobody known: one row of its
+-- own, so that the rows add up to all the answered turns.
+select
+    turns.agent,
+    agents.name,
+    count(*) as answered,
+    count(turns.seconds) as measured,
+    count(distinct turns.thread_key) as threads,
+    percentile_cont(0.5) within group (order by turns.seconds) as p50_seconds,
+    percentile_cont(0.9) within group (order by turns.seconds) as p90_seconds,
+    count(*) filter (where turns.sla_status = 'met') as sla_met,
+    count(*) filter (where turns.sla_status = 'breached') as sla_breached
+from @turns as turns
+left join marts.dim_agents as agents on turns.agent_key = agents.agent_key
+where turns.outcome = 'answered'
+group by turns.agent, agents.name
+order by answered desc, turns.agent

@@ -1,0 +1,14 @@
+-- Conversations that are assigned now.
+select
+    assignments.agent_key as agent,
+    count(*) filter (where assignments.is_active) as active,
+    count(*) as assignments
+from marts.fct_assignments as assignments
+where
+    ($providers is null or assignments.provider = any(cast($providers as text [])))
+    and (
+        $accounts is null
+        or assignments.provider || ':' || assignments.account = any(cast($accounts as text []))
+    )
+group by assignments.agent_key
+order by active desc, agent
