@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from functools import cache
 from importlib import import_module
@@ -15,7 +16,7 @@ import streamlit as st
 from dashboards import filters, formats, guard, parts, state
 from dashboards.filters import Filters
 from dashboards.reading import QueryFailed, Reader, Version, cached, parameters, reader, text
-from dashboards.sheet import LANGUAGES, Sheet, Viewer, say
+from dashboards.sheet import LANGUAGES, Sheet, Viewer, agent_name, say
 from pipelines.errors import DoblecheckError, NotPublished
 
 PAGES = {
@@ -148,10 +149,9 @@ def _sheet(
     as_of = ask("as_of")[0]["as_of"] or version.published_at
     channels = ask("channels")
     accounts = ask("accounts")
-    try:
+    agents: dict[str, str | None] = {}
+    with suppress(QueryFailed):  # a warehouse from before agents were known
         agents = {row["agent_key"]: row["name"] for row in ask("agents")}
-    except QueryFailed:
-        agents = {}  # a warehouse from before agents were known
     zones = {row["timezone"] for row in channels}
     zone = zones.pop() if len(zones) == 1 else site.timezone
     names = {row["channel_key"]: row["name"] for row in channels}
@@ -159,7 +159,7 @@ def _sheet(
         "provider": sorted({row["provider"] for row in accounts}),
         "account": [row["account_key"] for row in accounts],
         "channel": list(names),
-        "agent": [*agents, "unattributed"],
+        "agent": list(agents),
     }
     chosen = _filters(language, known, names, agents, as_of.astimezone(ZoneInfo(zone)).date())
     return Sheet(
@@ -181,7 +181,7 @@ def _filters(
     language: str,
     known: dict[str, list[str]],
     channels: dict[str, str],
-    agents: dict[str, str],
+    agents: dict[str, str | None],
     last: date,
 ) -> Filters:
     """The view: from the URL when it says something new, else from the widgets; both agree after.
@@ -215,7 +215,7 @@ def _widgets(
     language: str,
     known: dict[str, list[str]],
     channels: dict[str, str],
-    agents: dict[str, str],
+    agents: dict[str, str | None],
     last: date,
 ) -> Filters:
     def t(key: str) -> str:
@@ -266,9 +266,7 @@ def _widgets(
         channel = several("channel", lambda key: channels.get(key, key))
         provider = several("provider", str)
         account = several("account", lambda key: key.replace(":", " · ", 1))
-        agent = several(
-            "agent", lambda key: agents.get(key) or t("team.unattributed")
-        )
+        agent = several("agent", lambda key: agent_name(language, key, agents))
         _language_switch(language)
         if st.context.headers.get("Cookie") and st.user.get("is_logged_in"):
             st.button(t("sign_in.out"), on_click=st.logout, type="tertiary")
@@ -328,7 +326,7 @@ def _view_line(sheet: Sheet, page: str) -> None:
     if page in ("now", "response", "team", "conversation"):
         shown += [sheet.t(f"scope.{chosen.scope}"), sheet.t(f"clock.{chosen.clock}")]
         shown += [sheet.t("turns.first")] if chosen.turns == "first" else []
-        shown += [sheet.agents.get(key) or sheet.t("team.unattributed") for key in chosen.agent]
+        shown += [sheet.agent(key) for key in chosen.agent]
     shown += [sheet.channels.get(key, key) for key in chosen.channel]
     shown += list(chosen.provider)
     shown += [key.replace(":", " · ", 1) for key in chosen.account]

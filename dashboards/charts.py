@@ -3,7 +3,7 @@ never the only mark of a difference."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dashboards.formats import MONTHS
@@ -104,11 +104,7 @@ def _days(language: str, field: str = "at", *, shown: bool = True) -> Spec:
 
 def _width(language: str, *, shown: bool = True) -> Spec:
     """From the first instant of a bucket to the last."""
-    x = _days(language, shown=shown)
-    return {
-        "x": {**x, "timeUnit": {"unit": "utcyearmonthdate", "binned": True}},
-        "x2": {"field": "until"},
-    }
+    return {"x": _days(language, shown=shown), "x2": {"field": "until"}}
 
 
 def _click(field: str) -> Spec:
@@ -168,7 +164,7 @@ def percentiles(
     layers: list[Spec] = [
         {
             "data": {"values": [row for row in values if row["is_provisional"]]},
-            "mark": {"type": "bar", "color": palette["text"], "opacity": 0.07},
+            "mark": {"type": "rect", "color": palette["text"], "opacity": 0.07},
             "encoding": _width(language),
         },
         {
@@ -183,7 +179,7 @@ def percentiles(
             # What the pointer hits: the whole height of a bucket.
             "data": {"values": list(values)},
             "params": [_click("bucket")],
-            "mark": {"type": "bar", "opacity": 0.001, "cursor": "pointer"},
+            "mark": {"type": "rect", "opacity": 0.001, "cursor": "pointer"},
             "encoding": {**_width(language), "tooltip": tooltip(values)},
         },
     ]
@@ -211,10 +207,8 @@ def tipped(row: Mapping[str, Any], tips: Mapping[str, str]) -> dict[str, Any]:
 
 def tooltip(values: Values) -> list[Spec]:
     """The texts of tipped rows."""
-    names = next((row["tips"] for row in values if "tips" in row), [])
-    return [
-        {"field": f"tip{i}", "type": "nominal", "title": name} for i, name in enumerate(names)
-    ]
+    names: Sequence[str] = next((row["tips"] for row in values if "tips" in row), [])
+    return [{"field": f"tip{i}", "type": "nominal", "title": name} for i, name in enumerate(names)]
 
 
 def stacked(
@@ -233,11 +227,7 @@ def stacked(
         values: rows of a timeline with a count per part.
         parts: key → name and colour, from the bottom up.
     """
-    long = [
-        {**row, "part": name, "count": row.get(key) or 0, "place": place}
-        for place, (key, (name, _)) in enumerate(parts.items())
-        for row in values
-    ]
+    long = [piece for row in values for piece in _pieces(row, parts)]
     colour = {
         "field": "part",
         "type": "nominal",
@@ -246,30 +236,40 @@ def stacked(
             "range": [palette[colour] for _, colour in parts.values()],
         },
     }
-    if len(parts) == 1:
-        colour["legend"] = None
     return _spec(
         palette,
         long,
         height,
         params=[_click("bucket")] if is_clickable else [],
         mark={
-            "type": "bar",
+            "type": "rect",
             "cursor": "pointer" if is_clickable else "default",
             "x2Offset": -1,
         },
         encoding={
             **_width(language, shown=shown),
             "y": {
-                "field": "count",
+                "field": "low",
                 "type": "quantitative",
                 "axis": {"title": None, "tickCount": 4, "format": "~s"},
             },
+            "y2": {"field": "high"},
             "color": colour,
-            "order": {"field": "place"},
             "tooltip": tooltip(values),
         },
     )
+
+
+def _pieces(
+    row: Mapping[str, Any], parts: Mapping[str, tuple[str, str]]
+) -> Iterator[dict[str, Any]]:
+    """A bucket's parts with where each begins and ends: Vega stacks bars of a band, not of dates."""
+    low = 0
+    for key, (name, _) in parts.items():
+        high = low + (row.get(key) or 0)
+        if high > low:
+            yield {**row, "part": name, "low": low, "high": high}
+        low = high
 
 
 def bars(

@@ -131,11 +131,7 @@ def _with_headers(send: Send) -> Send:
             added: Mapping[str, str] = HEADERS
             message["headers"] = [
                 *message["headers"],
-                *(
-                    (k.encode(), v.encode())
-                    for k, v in added.items()
-                    if k.encode() not in there
-                ),
+                *((k.encode(), v.encode()) for k, v in added.items() if k.encode() not in there),
             ]
         await send(message)
 

@@ -1,4 +1,4 @@
-"""What the last build's tests said, from the file that dbt leaves behind; a build that failed
+"""What the last build's tests said, from the file that it leaves behind: a build that failed
 publishes nothing, so the warehouse itself can't tell of it."""
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-WELL = {"pass", "success"}
+from pipelines.dbt_runner import TESTS_FILE
 
 
 @dataclass(frozen=True)
@@ -31,28 +31,22 @@ class LastBuild:
 
 
 def last_build(data_path: Path) -> LastBuild | None:
-    """The last build on this machine; None when it was elsewhere, or its file is not readable.
-
-    Messages are left out: they may quote rows.
-    """
+    """The last build on this machine; None when it was elsewhere, or its file is not readable."""
     try:
-        told = json.loads((data_path / "dbt" / "target" / "run_results.json").read_text("utf-8"))
-        results = [r for r in told["results"] if r["unique_id"].split(".")[0] in TESTS]
-        return LastBuild(
-            ended_at=datetime.fromisoformat(told["metadata"]["generated_at"]),
-            tests=len(results),
-            passed=sum(r["status"] in WELL for r in results),
-            failures=tuple(
-                Failure(r["unique_id"].split(".")[2], _status(r["status"]), r["failures"])
-                for r in results
-                if r["status"] not in WELL
-            ),
+        told = json.loads((data_path / "dbt" / TESTS_FILE).read_text("utf-8"))
+        failures = tuple(
+            Failure(test["name"], _status(test["status"]), test["rows"])
+            for test in told["tests"]
+            if test["status"] != "pass"
         )
-    except (OSError, ValueError, KeyError, IndexError, TypeError):
+        return LastBuild(
+            ended_at=datetime.fromisoformat(told["ended_at"]),
+            tests=len(told["tests"]),
+            passed=len(told["tests"]) - len(failures),
+            failures=failures,
+        )
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-TESTS = {"test", "unit_test"}
 
 
 def _status(status: str) -> str:

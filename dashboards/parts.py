@@ -88,9 +88,7 @@ def hint(text: str) -> Html:
 
 
 @contextmanager
-def card(
-    sheet: Sheet, key: str, *, n: str = "", csv: str = "", **extra: Any
-) -> Iterator[None]:
+def card(sheet: Sheet, key: str, *, n: str = "", csv: str = "", **extra: Any) -> Iterator[None]:
     """A chart or a table with its name, definition, count and file; says so when it can't be drawn.
 
     Args:
@@ -183,9 +181,7 @@ def timeline(sheet: Sheet, rows: Sequence[Row]) -> list[Row]:
 
 def chartable(rows: Sequence[Mapping[str, Any]]) -> list[Row]:
     """Rows without what JSON has no word for."""
-    return [
-        {k: v for k, v in row.items() if not isinstance(v, date | datetime)} for row in rows
-    ]
+    return [{k: v for k, v in row.items() if not isinstance(v, date | datetime)} for row in rows]
 
 
 def _instant(day: date) -> datetime:

@@ -21,7 +21,7 @@ import streamlit as st
 
 from dashboards.state import Site
 from pipelines.errors import NotPublished
-from pipelines.warehouse.embedded import EmbeddedWarehouse
+from pipelines.warehouse.embedded import DuckDBWarehouse
 
 SECONDS = 10.0
 """A query that takes longer is stopped."""
@@ -97,7 +97,7 @@ class Reader:
 
         A server stays open by itself, and a transaction that waits there would be in its way.
         """
-        if not isinstance(self._warehouse, EmbeddedWarehouse):
+        if not isinstance(self._warehouse, DuckDBWarehouse):
             return
         with self._lock:
             if self._kept is not None and self._kept[0] == version.name:

@@ -20,7 +20,7 @@ MOST_ROWS = 500_000
 """Of a CSV: more would not open in a spreadsheet, and would fill the server's memory."""
 
 NO_PICK = dict.fromkeys(
-    ("pick_from", "pick_to", "pick_low", "pick_high", "pick_weekday", "pick_hour", "pick_agent")
+    ("pick_from", "pick_to", "pick_low", "pick_high", "pick_weekday", "pick_hour")
 )
 
 
@@ -40,6 +40,16 @@ def say(language: str, key: str, **values: Any) -> str:
     return str(entry[language]).format(**values)
 
 
+def agent_name(language: str, key: str | None, agents: Mapping[str, str | None]) -> str:
+    """What to call an agent."""
+    if key is None:
+        return formats.NOTHING
+    provider, account, agent = key.split(":", 2)
+    if agent == "unattributed":
+        return say(language, "team.unattributed", account=f"{provider} · {account}")
+    return agents.get(key) or say(language, "team.unnamed", code=agent[:8])
+
+
 @dataclass(frozen=True)
 class Viewer:
     """Who looks, and what they may see."""
@@ -55,7 +65,7 @@ class Sheet:
 
     Attributes:
         as_of: the data's clock: what waits has waited until then.
-        channels, agents: key → name.
+        channels, agents: key → name; an agent may have none.
         zone: of times that belong to no channel.
     """
 
@@ -68,7 +78,7 @@ class Sheet:
     as_of: datetime
     zone: str
     channels: Mapping[str, str]
-    agents: Mapping[str, str]
+    agents: Mapping[str, str | None]
     accounts: Sequence[Row]
 
     def t(self, key: str, **values: Any) -> str:
@@ -131,6 +141,10 @@ class Sheet:
             return f"{formats.MONTHS[self.language][first.month - 1]} {first.year}"
         text_ = self.day(first)
         return self.t("week_of", day=text_) if self.filters.grain == "week" else text_
+
+    def agent(self, key: str | None) -> str:
+        """An agent's name; a short id for one without, and a word for nobody known."""
+        return agent_name(self.language, key, self.agents)
 
     def _values(self, filters: Filters, extra: Mapping[str, Any]) -> dict[str, Any]:
         return {

@@ -257,6 +257,7 @@ def receive(
         receiving.run()
         progress.say(f"stopped: {serving.summary(receiving.metrics.totals())}")
 
+
 @app.command()
 def dashboard(
     context: typer.Context,

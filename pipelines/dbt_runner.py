@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,9 @@ from pipelines.errors import BuildFailed
 
 if TYPE_CHECKING:
     from dbt.cli.main import dbtRunnerResult
+
+
+TESTS_FILE = "tests.json"
 
 
 class Dbt:
@@ -39,12 +43,27 @@ class Dbt:
         runner = dbtRunner(manifest=self._manifest)
         result = runner.invoke([*_QUIET, command, *arguments, *self._flags(command)])
         self._manifest = runner.manifest
+        if command == "build":
+            self._note_tests(result)
         if not result.success:
             raise BuildFailed(
                 f"dbt {command} failed: {_reason(result)}",
                 hint=f"details are in {self._home / 'logs' / 'dbt.log'}",
             )
         return result
+
+    def _note_tests(self, result: dbtRunnerResult) -> None:
+        """Keep what each test said, for the dashboard: a build that fails publishes nothing. Names
+        and counts only; dbt's own file would quote rows."""
+        told = {
+            "ended_at": datetime.now(UTC).isoformat(),
+            "tests": [
+                {"name": run.node.name, "status": str(run.status), "rows": run.failures}
+                for run in _runs(result)
+                if run.node.resource_type == "test"
+            ],
+        }
+        (self._home / TESTS_FILE).write_text(json.dumps(told))
 
     def _flags(self, command: str) -> list[str]:
         flags = [

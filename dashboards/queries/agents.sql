@@ -1,7 +1,8 @@
 select
     agent_key,
-    coalesce(name, agent_id) as name,
     provider,
-    account
+    account,
+    agent_id,
+    name
 from marts.dim_agents
-order by name, agent_key
+order by case when agent_id = 'unattributed' then 1 else 0 end, name nulls last, agent_key

@@ -10,7 +10,7 @@ select
     turns.responded_at,
     turns.outcome,
     turns.responder_kind,
-    turns.agent,
+    turns.agent_key,
     turns.requests,
     turns.response_seconds,
     turns.business_response_seconds,

@@ -26,6 +26,5 @@ where
     and ($pick_high is null or turns.seconds < cast($pick_high as double precision))
     and ($pick_weekday is null or extract(isodow from turns.local_started_at) = cast($pick_weekday as integer))
     and ($pick_hour is null or extract(hour from turns.local_started_at) = cast($pick_hour as integer))
-    and ($pick_agent is null or turns.agent = $pick_agent)
 order by coalesce(turns.waiting_seconds, turns.seconds) desc nulls last, turns.turn_key
 limit $limit

@@ -1,8 +1,7 @@
--- The agent of a turn is the sender of the message that answered it. Nobody known: one row of its
--- own, so that the rows add up to all the answered turns.
+-- The agent of a turn is the sender of the message that answered it. Nobody known: the account's
+-- `unattributed`, so that the rows add up to all the answered turns.
 select
-    turns.agent,
-    agents.name,
+    turns.agent_key,
     count(*) as answered,
     count(turns.seconds) as measured,
     count(distinct turns.thread_key) as threads,
@@ -11,7 +10,6 @@ select
     count(*) filter (where turns.sla_status = 'met') as sla_met,
     count(*) filter (where turns.sla_status = 'breached') as sla_breached
 from @turns as turns
-left join marts.dim_agents as agents on turns.agent_key = agents.agent_key
 where turns.outcome = 'answered'
-group by turns.agent, agents.name
-order by answered desc, turns.agent
+group by turns.agent_key
+order by answered desc, turns.agent_key

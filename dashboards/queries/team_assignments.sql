@@ -1,6 +1,6 @@
 -- Conversations that are assigned now.
 select
-    assignments.agent_key as agent,
+    assignments.agent_key,
     count(*) filter (where assignments.is_active) as active,
     count(*) as assignments
 from marts.fct_assignments as assignments
@@ -11,4 +11,4 @@ where
         or assignments.provider || ':' || assignments.account = any(cast($accounts as text []))
     )
 group by assignments.agent_key
-order by active desc, agent
+order by active desc, agent_key

@@ -1,6 +1,6 @@
 -- What each agent wrote, as the daily mart counts it.
 select
-    daily.agent_key as agent,
+    daily.agent_key,
     sum(daily.messages) as messages
 from marts.mart_daily_agents as daily
 where

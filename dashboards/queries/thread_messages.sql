@@ -3,6 +3,9 @@ select *
 from (
     select
         message_key,
+        message_id,
+        provider,
+        account,
         direction,
         sender_kind,
         message_type,

@@ -17,7 +17,14 @@ from dashboards.sheet import Sheet
 MOST_MESSAGES = 300
 MOST_THREADS = 40
 LONGEST_TEXT = 2000
-TICKS = {"pending": "◷", "sent": "✓", "delivered": "✓✓", "read": "✓✓", "played": "✓✓", "failed": "✕"}
+TICKS = {
+    "pending": "◷",
+    "sent": "✓",
+    "delivered": "✓✓",
+    "read": "✓✓",
+    "played": "✓✓",
+    "failed": "✕",
+}
 # At one instant: the window closes, opens, the turn starts; the message; the turn ends.
 BEFORE, AT, AFTER = 0, 1, 2
 
@@ -67,7 +74,7 @@ def _thread(sheet: Sheet, thread: Row) -> None:
     windows = sheet.rows("thread_windows", **key)
     calls = sheet.rows("thread_calls", **key)
     _lead(sheet, thread, turns, windows)
-    texts = _texts(sheet, [row["message_key"] for row in messages])
+    texts = _texts(sheet, messages)
     found = messages[0]["found"] if messages else 0
     n = sheet.t("shown", shown=sheet.number(len(messages)), found=sheet.number(found))
     with parts.card(sheet, "thread", n=n):
@@ -113,21 +120,22 @@ def _lead(sheet: Sheet, thread: Row, turns: list[Row], windows: list[Row]) -> No
     )
 
 
-def _texts(sheet: Sheet, keys: list[str]) -> Mapping[str, str]:
+def _texts(sheet: Sheet, messages: list[Row]) -> Mapping[str, str]:
     """message_key → what was written, for a viewer who may read it."""
-    if not sheet.viewer.sees_texts or not keys:
+    if not sheet.viewer.sees_texts or not messages:
         return {}
+    first = messages[0]
+    ids = tuple(row["message_id"] for row in messages)
+    account = {"provider": first["provider"], "account": first["account"]}
     try:
-        rows = sheet.rows("thread_texts", message_keys=tuple(keys))
+        rows = sheet.rows("thread_texts", message_ids=ids, **account)
     except QueryFailed:
         parts.note(sheet.t("conversation.texts_unreadable"), tone="warn")
         return {}
     return {row["message_key"]: row["text"] for row in rows if row["text"]}
 
 
-def _windows(
-    sheet: Sheet, windows: list[Row], zone: str
-) -> list[tuple[datetime, int, str]]:
+def _windows(sheet: Sheet, windows: list[Row], zone: str) -> list[tuple[datetime, int, str]]:
     found = []
     for row in windows:
         text = sheet.t("conversation.opens", at=sheet.moment(row["closes_at"], zone))
@@ -172,7 +180,9 @@ def _bubble(sheet: Sheet, row: Row, texts: Mapping[str, str], zone: str) -> str:
     kind = sheet.t("conversation.kind", kind=row["message_type"] or "?")
     if text:
         cut = text[:LONGEST_TEXT] + ("…" if len(text) > LONGEST_TEXT else "")
-        label = "" if row["message_type"] == "text" else f'<span class="kind">{escape(kind)}</span> '
+        label = (
+            "" if row["message_type"] == "text" else f'<span class="kind">{escape(kind)}</span> '
+        )
         body = label + escape(cut)
     else:
         length = row["text_length"]

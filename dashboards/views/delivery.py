@@ -70,9 +70,7 @@ def _tiles(sheet: Sheet, now: Row, before: Row) -> None:
             Tile(
                 "read",
                 sheet.percent(now["read"], now["delivered"]),
-                sheet.t(
-                    "of", part=sheet.number(now["read"]), whole=sheet.number(now["delivered"])
-                ),
+                sheet.t("of", part=sheet.number(now["read"]), whole=sheet.number(now["delivered"])),
             ),
             Tile(
                 "failed",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
 
 import streamlit as st
 
@@ -40,7 +41,7 @@ def show(sheet: Sheet) -> None:
         sheet,
         [
             Tile("published", _age(sheet), sheet.moment(sheet.version.published_at)),
-            Tile("as_of", sheet.moment(sheet.as_of)),
+            Tile("as_of", formats.clock(sheet.as_of, sheet.zone), sheet.day(_local_day(sheet))),
             Tile(
                 "incomplete",
                 sheet.number(len(incomplete)),
@@ -72,6 +73,10 @@ def _lead(sheet: Sheet, incomplete: list[Row], differing: list[str]) -> None:
     count = len(incomplete) + len(differing)
     sentence = sheet.t("health.good") if not count else sheet.t("health.bad", count=count, n=count)
     parts.lead(sheet, sentence, sheet.t("health.more", at=sheet.moment(sheet.as_of)))
+
+
+def _local_day(sheet: Sheet) -> date:
+    return sheet.as_of.astimezone(ZoneInfo(sheet.zone)).date()
 
 
 def _age(sheet: Sheet) -> str:

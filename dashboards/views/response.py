@@ -173,8 +173,8 @@ def _previous(sheet: Sheet, length: int) -> list[float | None]:
 
     before = replace(sheet, filters=sheet.filters.before())
     old = parts.timeline(before, before.rows("response_trend"))
-    found = [row.get("p50_seconds") for row in old][-length:]
-    return [None] * (length - len(found)) + found
+    found: list[float | None] = [row.get("p50_seconds") for row in old][-length:]
+    return [*[None] * (length - len(found)), *found]
 
 
 def _distribution(sheet: Sheet, n: str) -> dict[str, Any] | None:

@@ -86,14 +86,14 @@ def _agents(sheet: Sheet, now: Row) -> None:
             [
                 *(
                     {
-                        "agent": row["name"] or _name(sheet, row["agent"]),
+                        "agent": sheet.agent(row["agent_key"]),
                         "answered": sheet.number(row["answered"]),
                         "share": sheet.percent(row["answered"], now["answered"]),
                         "p50": formats.duration(row["p50_seconds"]),
                         "p90": formats.duration(row["p90_seconds"]),
                         "sla": sheet.percent(*_judged([row])),
                         "threads": sheet.number(row["threads"]),
-                        "messages": sheet.number(messages.get(row["agent"])),
+                        "messages": sheet.number(messages.get(row["agent_key"])),
                     }
                     for row in rows
                 ),
@@ -110,17 +110,13 @@ def _judged(rows: list[Row]) -> tuple[int, int]:
     return met, met + sum(row["sla_breached"] for row in rows)
 
 
-def _name(sheet: Sheet, agent: str) -> str:
-    return sheet.t("team.unattributed") if agent == "unattributed" else agent.rsplit(":", 1)[-1]
-
-
 def _messages(sheet: Sheet) -> dict[str, int]:
     """What each agent wrote; nothing when the warehouse is from before that was counted."""
     try:
         rows = sheet.rows("team_messages")
     except QueryFailed:
         return {}
-    return {row["agent"] or "unattributed": row["messages"] for row in rows}
+    return {row["agent_key"]: row["messages"] for row in rows}
 
 
 def _assigned(sheet: Sheet) -> None:
@@ -134,7 +130,7 @@ def _assigned(sheet: Sheet) -> None:
             },
             [
                 {
-                    "agent": sheet.agents.get(row["agent"]) or _name(sheet, str(row["agent"])),
+                    "agent": sheet.agent(row["agent_key"]),
                     "active": sheet.number(row["active"]),
                     "assignments": sheet.number(row["assignments"]),
                 }

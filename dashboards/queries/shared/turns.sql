@@ -3,7 +3,6 @@ select *
 from (
     select
         turns.*,
-        coalesce(turns.agent_key, 'unattributed') as agent,
         case
             when $clock = 'business' then turns.business_response_seconds
             else turns.response_seconds
@@ -20,10 +19,7 @@ from (
             or turns.provider || ':' || turns.account = any(cast($accounts as text []))
         )
         and ($channels is null or turns.channel_key = any(cast($channels as text [])))
-        and (
-            $agents is null
-            or coalesce(turns.agent_key, 'unattributed') = any(cast($agents as text []))
-        )
+        and ($agents is null or turns.agent_key = any(cast($agents as text [])))
         -- no zone is more than a day from UTC: this lets the database skip what is far away
         and turns.started_at >= cast($from_day as date) - interval '2 days'
         and turns.started_at < cast($to_day as date) + interval '3 days'
