@@ -263,7 +263,7 @@ def stacked(
 def _pieces(
     row: Mapping[str, Any], parts: Mapping[str, tuple[str, str]]
 ) -> Iterator[dict[str, Any]]:
-    """A bucket's parts with where each begins and ends: Vega stacks bars of a band, not of dates."""
+    """A bucket's parts with where each begins and ends: Vega stacks no bars of dates."""
     low = 0
     for key, (name, _) in parts.items():
         high = low + (row.get(key) or 0)
