@@ -49,6 +49,31 @@ def postgres() -> Server:
     return new_server()
 
 
+ENGINES = ("duckdb", "postgres")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests of a warehouse run on both engines: those marked `both_engines` by default, the others
+    on PostgreSQL in the matrix only."""
+    if "engine" in metafunc.fixturenames:
+        by_default = metafunc.definition.get_closest_marker("both_engines")
+        marks = () if by_default else (pytest.mark.matrix,)
+        engines = [ENGINES[0], pytest.param(ENGINES[1], marks=marks)]
+        metafunc.parametrize("engine", engines, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def engine(request: pytest.FixtureRequest) -> str:
+    """duckdb or postgres."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def engine_url(engine: str, request: pytest.FixtureRequest) -> str | None:
+    """The URL of an empty database that the session shares; None for DuckDB."""
+    return request.getfixturevalue("postgres").database() if engine == "postgres" else None
+
+
 @pytest.fixture
 def postgres_url(postgres: Server) -> str:
     """The URL of an empty database of the test's own."""

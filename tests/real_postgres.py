@@ -116,3 +116,12 @@ def new_server() -> Server:
 
     atexit.register(remove)
     return server
+
+
+def copied_database(url: str) -> str:
+    """The URL of a copy of a database that nobody is connected to."""
+    base, name = url.rsplit("/", 1)
+    copy = f"copy_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(f"{base}/postgres", autocommit=True) as connection:
+        connection.execute(f"create database {copy} template {name} strategy file_copy")
+    return f"{base}/{copy}"

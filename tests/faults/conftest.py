@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fault_bench import Bench, Difference, bench, contents, copied
+from fault_bench import URL, Bench, Difference, bench, contents, copied
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 BEGIN, END = "<!-- figures: make faults -->", "<!-- end of figures -->"
@@ -71,9 +71,13 @@ def simulators() -> Iterator[Bench]:
 
 
 @pytest.fixture(scope="session")
-def template(simulators: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def template(
+    simulators: Bench, engine_url: str | None, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A warehouse two days behind its providers."""
     folder = tmp_path_factory.mktemp("template")
+    if engine_url:
+        (folder / URL).write_text(engine_url)
     simulators.begin(folder)
     return folder
 

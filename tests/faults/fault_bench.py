@@ -25,6 +25,7 @@ import dlt.destinations.impl.duckdb.duck
 import dlt.load.load
 import dlt.normalize.normalize  # noqa: F401
 import pyarrow.parquet  # noqa: F401
+from real_postgres import copied_database
 
 from pipelines import run
 from pipelines.errors import WarehouseBusy
@@ -35,6 +36,7 @@ from pipelines.providers import find
 from pipelines.settings import Account, Settings
 from pipelines.simulation import Clock, serve
 from pipelines.warehouse import Warehouse, at
+from pipelines.warehouse.postgres import PostgresWarehouse
 from pipelines.world import World, make_world
 
 for _room in find():  # imported once, before the forks
@@ -108,7 +110,13 @@ def account(provider: str, url: str, **settings: Any) -> Account:
     return Account.model_validate(given | settings)
 
 
+URL = "url"
+"""A folder with this file has its warehouse in PostgreSQL, and the file says where."""
+
+
 def warehouse(folder: Path) -> Warehouse:
+    if (folder / URL).exists():
+        return PostgresWarehouse((folder / URL).read_text(), folder)
     return at(folder / "warehouse.duckdb", folder)
 
 
@@ -259,6 +267,8 @@ def on_both_cores(case: Callable[[T], R], cases: Iterable[T]) -> list[R]:
 def copied(template: Path, folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(template, folder, symlinks=True)
+    if (template / URL).exists():
+        (folder / URL).write_text(copied_database((template / URL).read_text()))
     return folder
 
 

@@ -73,6 +73,7 @@ def killed(simulators: Bench, template: Path, expected: Any, tmp_path: Path) -> 
     return cases
 
 
+@pytest.mark.both_engines
 def test_a_killed_sync_is_whole_after_the_next(killed: Any) -> None:
     assert set(killed(REPRESENTATIVE, loses=False).values()) == {NOTHING}
 
