@@ -319,6 +319,29 @@ def query(
     ask.answer(context.obj.warehouse(settings), sql, format_=format_, out=sys.stdout.buffer)
 
 
+@app.command(name="init-db")
+def init_db(
+    context: typer.Context,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the SQL only.")] = False,
+) -> None:
+    """Make the roles, schemas and rights of a PostgreSQL warehouse; may be run again."""
+    from pipelines.warehouse.postgres import PostgresWarehouse
+    from pipelines.warehouse.postgres_roles import ROLES, statements
+
+    if dry_run:
+        for sql in statements(context.obj.rooms):
+            typer.echo(f"{sql};")
+        return
+    warehouse = context.obj.warehouse(context.obj.settings())
+    if not isinstance(warehouse, PostgresWarehouse):
+        raise UsageError(
+            "a DuckDB file has no roles", hint="set warehouse.url to postgresql://…, then run again"
+        )
+    warehouse.make_roles(context.obj.rooms)
+    typer.echo(f"{warehouse.name}: {', '.join(ROLES)}")
+    typer.echo("hint: give those that log in a password: \\password doblecheck_reader", err=True)
+
+
 @app.command()
 def simulate(
     days: Annotated[int, typer.Option(min=1, max=3650, help="Length of the history.")] = 365,

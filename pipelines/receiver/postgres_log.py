@@ -31,7 +31,9 @@ READ_ROWS = 100
 """Rows that come from the server at once: with the largest bodies, some hundred megabytes."""
 
 TABLES = (
-    "create schema if not exists receiver",
+    # `if not exists` asks for the right to create also when there is nothing to create.
+    "do $$ begin if to_regnamespace('receiver') is null then create schema receiver; end if; "
+    "end $$",
     """
     create table if not exists receiver.deliveries (
         sequence bigint primary key,

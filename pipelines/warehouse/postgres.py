@@ -9,7 +9,7 @@ from __future__ import annotations
 import getpass
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from ipaddress import ip_address
@@ -39,12 +39,13 @@ from pipelines.warehouse.base import (
     Watched,
     make_schema,
 )
+from pipelines.warehouse.postgres_roles import READER, secure, statements
 
 if TYPE_CHECKING:
     from polars import DataFrame
 
 LOCK = 0x646F626C65  # "doble": one run per database
-READER = "doblecheck_reader"
+PUBLISHING = LOCK + 1  # shared by readers while they read
 READER_SECONDS = 60
 
 SECRET = "DBT_ENV_SECRET_DOBLECHECK"  # noqa: S105 - dbt hides the values of such names in its logs
@@ -55,13 +56,34 @@ BUILD_OPTIONS = "-c TimeZone=UTC -c jit=off -c work_mem=64MB"
 NEXT = "marts_next"
 """Where a build makes the marts; a publication moves them into `marts`."""
 
-PUBLISH_LOCK_SECONDS = 2
-PUBLISH_PAUSES = (0.1, 0.5, 1, 2, 5, 10)
+PUBLISH_SECONDS, PUBLISH_PAUSE = 60.0, 0.2
 
-TABLES_IN = "select tablename from pg_tables where schemaname = $1 order by 1"
+SWAP = f"""
+do $$
+declare
+    name text;
+    old text;
+begin
+    select string_agg(format('marts.%I', old_marts.tablename), ', ') into old
+    from pg_tables as old_marts
+    inner join pg_tables as made on old_marts.tablename = made.tablename
+    where old_marts.schemaname = 'marts' and made.schemaname = '{NEXT}';
+    if old is not null then
+        execute 'lock table ' || old || ' in access exclusive mode';
+    end if;
+    for name in select tablename from pg_tables where schemaname = '{NEXT}' loop
+        execute format('drop table if exists marts.%I cascade', name);
+        execute format('alter table {NEXT}.%I set schema marts', name);
+    end loop;
+    execute format('comment on schema marts is %L', 'published by doblecheck at ' || now());
+end $$
+"""
+"""Takes the place of every old mart that was built anew. Locks them all before it changes any."""
 
-AWAY = ("08", "57P", "53300", "25006")
-"""SQLSTATEs, or how they begin, of a server that is gone, starting, full or read-only."""
+CAN_BE = "staging.can_be(text, text)"
+
+AWAY = ("08", "57P", "53300")
+"""SQLSTATEs, or how they begin, of a server that is gone, starts or takes no more connections."""
 
 
 class PostgresWarehouse(Warehouse):
@@ -145,43 +167,56 @@ class PostgresWarehouse(Warehouse):
         make_schema(connection, NEXT)
         version = connection.execute("select current_setting('server_version_num')::int")
         connection.execute(can_be(cast("tuple[int]", version.fetchone())[0]))
+        connection.execute(f"revoke all on function {CAN_BE} from public")
+
+    def ensure_raw_tables(self, rooms: Iterable[Provider]) -> None:
+        """Make the raw tables and columns that are not there yet, and close them to others."""
+        rooms = tuple(rooms)
+        super().ensure_raw_tables(rooms)
+        with self._opened() as connection:
+            connection.execute(secure(rooms))
+
+    def make_roles(self, rooms: Iterable[Provider]) -> None:
+        """Make the roles, the schemas and their rights, as `postgres_roles` has them."""
+        with self._opened() as connection, connection.transaction():
+            for sql in statements(tuple(rooms)):
+                connection.execute(sql)
 
     def publish(self) -> str:
         """Put the marts that were built in the place of the old ones, in one transaction.
 
-        A reader sees all of the old or all of the new; one that is in the middle of a statement
-        is waited for, but not long, since others wait behind us meanwhile.
+        A statement sees all of the old or all of the new, and so does everything that one `reader`
+        asks. Whoever is reading is waited for, a little at a time, since others wait behind us.
 
         Raises:
             WarehouseError: a reader does not come to an end.
         """
         failpoint("publish.checkpoint")
         self._still_held()
-        for pause in PUBLISH_PAUSES:
+        end = time.monotonic() + PUBLISH_SECONDS
+        while time.monotonic() < end:
             try:
                 with self._opened() as connection:
                     return self._swap(connection)
             except _Waited:
-                time.sleep(pause)
+                time.sleep(PUBLISH_PAUSE)
         raise WarehouseError(
             "the marts could not be published: a reader holds them",
-            hint="end long queries, or give the reader a statement_timeout: doblecheck init-db",
+            hint="end long queries, or give readers the role that ends them: doblecheck init-db",
         )
 
     def _swap(self, connection: psycopg.Connection[Any]) -> str:
         try:
             with connection.transaction():
-                connection.execute(f"set local lock_timeout = '{PUBLISH_LOCK_SECONDS}s'")
+                # Shorter than the second after which PostgreSQL looks for deadlocks: a reader that
+                # waits for us while we wait for it goes on, and we try again.
+                connection.execute("set local lock_timeout = '500ms'")
+                connection.execute("select pg_advisory_xact_lock($1)", [PUBLISHING])
                 failpoint("publish.copy")
-                made = connection.execute(TABLES_IN, [NEXT]).fetchall()
-                for (name,) in made:
-                    connection.execute(f'drop table if exists marts."{name}" cascade')
-                    connection.execute(f'alter table {NEXT}."{name}" set schema marts')
-                connection.execute(
-                    "do $$ begin execute format('comment on schema marts is %L', "
-                    "'published by doblecheck at ' || now()); end $$"
-                )
+                connection.execute(SWAP)
                 failpoint("publish.copied")
+                connection.execute(secure(()))
+                failpoint("publish.flushed")
         except psycopg.errors.LockNotAvailable:
             raise _Waited from None
         failpoint("publish.end")
@@ -213,6 +248,7 @@ class PostgresWarehouse(Warehouse):
                     f"nothing is published in {self.name}", hint="run: doblecheck run"
                 )
             connection.execute("begin read only")
+            connection.execute("select pg_advisory_xact_lock_shared($1)", [PUBLISHING])
             connection.execute(f"set local statement_timeout = '{READER_SECONDS}s'")
             role = connection.execute(
                 "select 1 from pg_roles where rolname = $1 and pg_has_role(oid, 'set')", [READER]
@@ -316,10 +352,15 @@ class PostgresWarehouse(Warehouse):
             return WarehouseError(
                 "the database's role may not do this", hint="give it the rights: doblecheck init-db"
             )
+        if state == "25006":
+            return WarehouseAway(
+                "the database takes no writes",
+                hint="a full disk, a standby, or a role that only reads: look which one it is",
+            )
         is_cut = state is None and bool(kinds & {"OperationalError", "InterfaceError"})
         if is_cut or (state or "").startswith(AWAY):
             return WarehouseAway(
-                f"the database at {self.name} went away or takes no writes",
+                f"the database at {self.name} went away",
                 hint="when it is back, run again: nothing is lost",
             )
         return None

@@ -1,0 +1,201 @@
+"""What each role may do, and that nobody else sees a row (SEC-10, SEC-11)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psycopg
+import pytest
+from real_postgres import PASSWORD, Server
+
+from pipelines import build as building
+from pipelines.errors import WarehouseError
+from pipelines.providers import find
+from pipelines.warehouse.postgres import PostgresWarehouse
+from pipelines.warehouse.postgres_roles import OUTSIDERS, ROLES, schemas, statements
+
+OWNER, LOADER, BUILDER, READER = ROLES
+ALL = {*ROLES}
+NOBODY: set[str] = set()
+
+MAY: dict[str, set[str]] = {
+    "select count(*) from marts.fct_messages": {OWNER, BUILDER, READER},
+    "select count(*) from raw_kapso.messages": {OWNER, LOADER, BUILDER},
+    "select count(*) from intermediate.phone_keys": {OWNER, BUILDER},
+    "select count(*) from receiver.deliveries": {OWNER, LOADER},
+    "insert into raw_kapso.messages (account, id) values ('a', 'new')": {OWNER, LOADER},
+    "update raw_kapso.messages set payload = null": {OWNER, LOADER},
+    "delete from raw_webhooks.deliveries": {OWNER, LOADER, BUILDER},
+    "delete from marts.fct_messages": {OWNER, BUILDER},
+    "drop table marts.fct_messages": {OWNER, BUILDER},
+    "drop table raw_kapso.messages cascade": {OWNER, LOADER},
+    "create table raw_kapso.t (a int)": {OWNER, LOADER},
+    "create table marts.t (a int)": {OWNER, BUILDER},
+    "create table public.t (a int)": NOBODY,
+    "create temporary table t (a int)": {OWNER, BUILDER},
+    "create schema other": {OWNER},
+    "create role other": NOBODY,
+    "alter role doblecheck_reader superuser": NOBODY,
+    "set role postgres": NOBODY,
+    "select pg_read_file('PG_VERSION')": NOBODY,
+    "copy (select 1) to program 'true'": NOBODY,
+    "select rolpassword from pg_authid": NOBODY,
+}
+"""Statement → who may."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A database with roles, a message, a delivery log and marts."""
+
+    server: Server
+    name: str
+
+    def url(self, role: str) -> str:
+        return self.server.url(self.name, role)
+
+    def may(self, role: str, sql: str) -> bool:
+        """Whether a role may; what it did is taken back."""
+        with psycopg.connect(self.url(role)) as connection:
+            try:
+                if role == READER:  # it may turn that off, and has no more rights then
+                    connection.execute("set transaction read write")
+                connection.execute(sql)
+            except psycopg.errors.InsufficientPrivilege:
+                return False
+            finally:
+                connection.rollback()
+        return True
+
+
+@pytest.fixture(scope="module")
+def place(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    folder = tmp_path_factory.mktemp("roles")
+    url = postgres.database()
+    made = Place(postgres, url.rsplit("/", 1)[1])
+    for name in OUTSIDERS:
+        postgres.run(f"create role {name} nologin")
+    PostgresWarehouse(url, folder).make_roles(find())
+    for role in ROLES:
+        postgres.run(f"alter role {role} password '{PASSWORD}'")
+    loader = PostgresWarehouse(made.url(LOADER), folder / "loader")
+    with loader.lock():
+        loader.ensure_raw_tables(find())
+    with loader.connect() as connection:
+        connection.execute("insert into raw_kapso.messages (account, id) values ('a', 'one')")
+        connection.execute("create table receiver.deliveries (body bytea)")
+    loader.ensure_raw_tables(find())
+    builder = PostgresWarehouse(made.url(BUILDER), folder / "builder")
+    with builder.lock():
+        building.build(builder)
+        builder.publish()
+    return made
+
+
+@pytest.mark.parametrize("sql", MAY)
+def test_each_role_may_do_its_own_work_and_nothing_else(place: Place, sql: str) -> None:
+    assert {role for role in ROLES if place.may(role, sql)} == MAY[sql]
+
+
+def test_a_reader_is_read_only_and_not_for_long(place: Place) -> None:
+    with psycopg.connect(place.url(READER), autocommit=True) as connection:
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            connection.execute("create temporary table t (a int)")
+        shown = {
+            name: connection.execute(f"show {name}").fetchone()
+            for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+        }
+    assert shown == {
+        "statement_timeout": ("10s",),
+        "lock_timeout": ("2s",),
+        "idle_in_transaction_session_timeout": ("30s",),
+    }
+
+
+def test_outsiders_see_nothing_even_where_somebody_granted_it(place: Place) -> None:
+    names = [*schemas(find())]
+    with psycopg.connect(place.server.url(place.name)) as connection:
+        tables = connection.execute(
+            "select format('%%I.%%I', schemaname, tablename) from pg_tables "
+            "where schemaname = any (%s) and not starts_with(tablename, '_dlt')",
+            [names],
+        ).fetchall()
+        assert len(tables) > 60
+        for outsider in OUTSIDERS:
+            for (table,) in tables:
+                with connection.transaction(force_rollback=True):
+                    connection.execute(f"set local role {outsider}")
+                    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                        connection.execute(f"select * from {table}")
+        with connection.transaction(force_rollback=True):
+            connection.execute("grant usage on schema marts, raw_kapso to anon")
+            connection.execute("grant select on all tables in schema marts, raw_kapso to anon")
+            connection.execute("set local role anon")
+            counted = connection.execute(
+                "select (select count(*) from marts.fct_messages), "
+                "(select count(*) from raw_kapso.messages)"
+            ).fetchone()
+            assert counted == (0, 0)
+
+
+def test_what_supabase_lints_for_is_not_there(place: Place) -> None:
+    names = ", ".join(f"'{name}'" for name in schemas(find()))
+    found = place.server.run(
+        f"""
+        select relname from pg_class inner join pg_namespace on pg_namespace.oid = relnamespace
+        where nspname in ({names}) and (
+            relkind = 'm'
+            or (relkind = 'r' and not relrowsecurity)
+            or (relkind = 'v' and not coalesce('security_invoker=true' = any (reloptions), false))
+        )
+        union all
+        select proname from pg_proc inner join pg_namespace on pg_namespace.oid = pronamespace
+        where nspname in ({names}) and prosecdef
+        """,
+        place.name,
+    )
+    assert found == []
+
+
+def test_making_the_roles_again_changes_nothing(place: Place, tmp_path: Path) -> None:
+    before = rights(place)
+    PostgresWarehouse(place.server.url(place.name), tmp_path).make_roles(find())
+    assert rights(place) == before
+    assert len(before) > 100
+
+
+def rights(place: Place) -> list[tuple[object, ...]]:
+    return place.server.run(
+        """
+        select
+            nspname, relname, pg_get_userbyid(relowner),
+            coalesce(relacl, acldefault('r', relowner))::text, relrowsecurity,
+            reloptions::text, (select count(*) from pg_policy where polrelid = pg_class.oid)
+        from pg_class inner join pg_namespace on pg_namespace.oid = relnamespace
+        where relkind in ('r', 'v') and nspname not in ('pg_catalog', 'information_schema')
+        union all
+        select nspname, '', pg_get_userbyid(nspowner),
+            coalesce(nspacl, acldefault('n', nspowner))::text, null, null, null
+        from pg_namespace
+        order by 1, 2
+        """,
+        place.name,
+    )
+
+
+def test_a_role_that_may_not_is_told_so(place: Place, tmp_path: Path) -> None:
+    reader = PostgresWarehouse(place.url(READER), tmp_path)
+    with pytest.raises(WarehouseError, match="takes no writes") as caught:
+        reader.ensure_raw_tables([*find(), replace(find()[0], name="other")])
+    assert "only reads" in caught.value.hint
+    loader = PostgresWarehouse(place.url(LOADER), tmp_path)
+    with pytest.raises(WarehouseError, match="may not") as caught:
+        loader.ensure_raw_tables([replace(find()[0], name="other")])
+    assert "init-db" in caught.value.hint
+    with reader.reader() as connection:
+        assert connection.execute("select count(*) from marts.fct_messages").fetchall() == [(1,)]
+
+
+def test_the_sql_names_no_password() -> None:
+    assert not [sql for sql in statements(find()) if "password" in sql.lower()]
