@@ -5,8 +5,10 @@ A thread is a few `Step`s: wait so long, then this happens. Both draw from the s
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 from history_kinds import KINDS
@@ -73,9 +75,45 @@ def play(threads: Sequence[Thread]) -> Rows:
         stage.leave()
     for name in ("raw_kapso.phone_numbers", "raw_waspy.channels"):
         rows[name] = list(_channels(name))
+    for name, values in _shelves():
+        rows[name].append(row(name, **values))
     for found in rows.values():
         found.sort(key=lambda row: digest(row["account"], row["id"]))
     return rows
+
+
+def _shelves() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Templates of every account, what they were before, and Kapso's broadcasts."""
+    categories = {"promo": "MARKETING", "notice": "utility", "code": "AUTHENTICATION"}
+    turned = (AS_OF - timedelta(days=6)).isoformat()
+    for provider, account in ACCOUNTS:
+        for number, (name, category) in enumerate(categories.items()):
+            for language in ("es", "en"):
+                identity = f"{number}{language == 'en':d}"
+                values = {"account": account, "name": name, "language": language}
+                yield f"raw_{provider}.templates", values | {"id": identity, "category": category}
+                seen = values | {"template_id": identity, "category": category}
+                if account == "default":
+                    since = "2026-03-01T00:00:00+00:00"
+                    yield (
+                        f"raw_{provider}.template_states",
+                        seen | {"id": f"{identity}|1", "observed_from": since},
+                    )
+                    yield (
+                        f"raw_{provider}.template_states",
+                        seen
+                        | {"id": f"{identity}|2", "observed_from": turned, "category": "utility"},
+                    )
+        if provider == "kapso":
+            for number in range(2):
+                yield (
+                    "raw_kapso.broadcasts",
+                    {
+                        "account": account,
+                        "id": f"broadcast-{number}",
+                        "whatsapp_template": json.dumps({"name": "promo", "language_code": "es"}),
+                    },
+                )
 
 
 def _channels(name: str) -> Iterator[dict[str, Any]]:

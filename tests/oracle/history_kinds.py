@@ -18,6 +18,9 @@ class Kind:
         is_nameless: the row leaves it to its conversation to say who wrote.
         is_orphan: its conversation is on no list.
         time: what stands in the place of the time.
+        template: which of the stage's templates it is.
+        mailed: it went to recipients of broadcasts whose time is so many seconds off.
+        metadata: what Waspy adds.
         lag: seconds by which the row's own time is off the order in which things happened.
     """
 
@@ -37,6 +40,9 @@ class Kind:
     is_orphan: bool = False
     time: str | None = None
     lag: int = 0
+    template: str | None = None
+    mailed: tuple[int, ...] = ()
+    metadata: str | None = None
 
 
 def _in(**values: Any) -> Kind:
@@ -105,6 +111,18 @@ OUTBOUND = {
     "out_broadcast": _out(waspy="Broadcast", type="template"),
     "out_template": _human(type="template"),
     "out_template_api": _out(type="TEMPLATE", statuses=(("sent", 1),)),
+    "out_promo": _out(type="template", template="promo", status="delivered"),
+    "out_notice": _out(type="template", template="notice", status="READ"),
+    "out_code": _out(type="template", template="code", status="delivered"),
+    "out_strange_template": _out(type="template", template="unlisted", status="played"),
+    "out_typed_template": _human(type="template", template="promo", status="delivered"),
+    "out_mailed": _out(type="template", template="promo", status="delivered", mailed=(120,)),
+    "out_mailed_twice": _out(type="template", template="promo", mailed=(-90, 30, 30)),
+    "out_mailed_late": _out(type="template", template="promo", mailed=(121, -121)),
+    "out_mailed_other": _out(type="template", template="notice", mailed=(0,)),
+    "out_ana": _human(metadata=json.dumps({"agentId": "ana"}), status="read"),
+    "out_ana_unsure": _out(metadata=json.dumps({"agentId": "ana"}), status="delivered"),
+    "out_nobody": _human(metadata="not json"),
     "out_empty": _human(campaign_id="", sent_by_ai="", error_code="", errors=""),
     "out_ai_shouted": _out(waspy="agent", sent_by_ai="True"),
     "out_odd_statuses": _human(odd_statuses=ODD),
@@ -199,5 +217,5 @@ CALLS: Mapping[str, Mapping[str, Any]] = {
         "times": {"started_at": 0, "ended_at": 20},
     },
 }
-EVENTS = ("close", "reopen", "reassign", "new_conversation", "blank")
+EVENTS = ("close", "reopen", "reassign", "unassign", "new_conversation", "blank")
 KINDS: Mapping[str, Kind] = INBOUND | OUTBOUND | dict.fromkeys((*CALLS, *EVENTS), Kind())

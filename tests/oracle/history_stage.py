@@ -66,6 +66,9 @@ class Stage:
             self._become("open")
         elif step.kind == "reassign":
             self._become(self.conversation["status"], "agent-2")
+            self._assign()
+        elif step.kind == "unassign":
+            self._become(self.conversation["status"])
         elif step.kind == "new_conversation":
             self.leave()
             self._converse()
@@ -183,9 +186,49 @@ class Stage:
             original_message_id=self._earlier(kind),
             interactive=kind.interactive,
             errors=kind.errors,
+            template=self._template(kind),
             **(self._kapso_identity(kind, chance) if not kind.is_nameless else {}),
         )
         self.said.append(identifier)
+        self._mail(kind)
+
+    def _template(self, kind: Kind) -> str | None:
+        """Kapso's way to name a template: with a language, or without."""
+        if kind.template is None:
+            return None
+        language = ({"language": {"code": "es"}}, {"language": "es"}, {})[
+            self._chance("language") % 3
+        ]
+        return json.dumps({"name": kind.template, **language})
+
+    def _mail(self, kind: Kind) -> None:
+        """The recipients that a broadcast of the promotion had, in other spellings."""
+        for number, off in enumerate(kind.mailed):
+            sent_at = self.now + timedelta(seconds=kind.lag + off)
+            self._add(
+                "broadcast_recipients",
+                id=self._id("recipient"),
+                broadcast_id=f"broadcast-{number % 2}",
+                phone_number=self.thread.person.phone(self._chance("mail", number)),
+                sent_at=iso(sent_at),
+            )
+
+    def _assign(self) -> None:
+        """Hand a Kapso conversation over; who had it before has it no longer."""
+        if self.thread.provider != "kapso":
+            return
+        rows = self.rows["raw_kapso.assignments"]
+        for row_ in rows:
+            if row_["conversation_id"] == self.conversation["id"]:
+                row_["active"] = "false"
+        self._add(
+            "assignments",
+            id=self._id("assignment"),
+            conversation_id=self.conversation["id"],
+            user_id=("user-1", "user-2", "")[self._chance("user") % 3],
+            active=("true", "false", None)[self._chance("active") % 3],
+            created_at=iso(self.now),
+        )
 
     def _time(self, kind: Kind, write: Callable[[datetime], str]) -> str:
         """The row's own time, which is not always the time at which it happens."""
@@ -243,6 +286,8 @@ class Stage:
             sent_by_ai=kind.sent_by_ai,
             campaign_id=kind.campaign_id,
             error_code=kind.error_code,
+            template_name_snapshot=kind.template,
+            metadata=kind.metadata,
             wa_message_id=None if chance % 4 == 0 else f"wamid.{identifier}",
             created_at=self._time(kind, iso),
             position=None if chance % 11 == 0 else str(len(self.said)),

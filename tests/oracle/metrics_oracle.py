@@ -32,12 +32,22 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
+from oracle_aggregates import (
+    agent_days,
+    call_days,
+    hours,
+    message_days,
+    template_days,
+    window_days,
+)
+from oracle_assignments import assignment_rows
 from oracle_calls import Call, callback_seconds, read_calls
 from oracle_daily import backlog_row, daily_rows
 from oracle_hours import Rules
-from oracle_identity import Thread
+from oracle_identity import Thread, key_of
 from oracle_messages import TIMED, Message
 from oracle_rooms import read_messages
+from oracle_templates import Prices, send_row
 from oracle_turns import opening_times, read_closes, read_turns, turn_row
 from oracle_values import Raw
 from oracle_windows import Window, episodes, is_window_mismatch, provider_closes, window_row
@@ -56,6 +66,14 @@ class Expected:
     fct_calls: Rows = field(default_factory=list)
     mart_backlog: Rows = field(default_factory=list)
     mart_daily_response_times: Rows = field(default_factory=list)
+    fct_template_sends: Rows = field(default_factory=list)
+    fct_assignments: Rows = field(default_factory=list)
+    mart_daily_service_windows: Rows = field(default_factory=list)
+    mart_daily_messages: Rows = field(default_factory=list)
+    mart_daily_agents: Rows = field(default_factory=list)
+    mart_daily_templates: Rows = field(default_factory=list)
+    mart_daily_calls: Rows = field(default_factory=list)
+    mart_hourly_load: Rows = field(default_factory=list)
 
 
 def expected(raw: Raw, as_of: datetime, rules: Rules | None = None) -> Expected:
@@ -63,24 +81,51 @@ def expected(raw: Raw, as_of: datetime, rules: Rules | None = None) -> Expected:
     rules = rules or Rules()
     messages, calls = read_messages(raw), read_calls(raw)
     closes, provider = read_closes(raw), provider_closes(raw)
+    prices, windows_of = Prices(raw), {}
     messages_of, calls_of = grouped(messages), grouped(calls)
     found = Expected()
     for thread in {**messages_of, **calls_of}:
         mine, rung = messages_of.get(thread, []), calls_of.get(thread, [])
         openings = opening_times(mine, rung)
-        windows = episodes(thread, openings)
+        windows = windows_of[thread] = episodes(thread, openings)
         turns = read_turns(thread, mine, closes.get(thread, []))
         found.fct_turns.extend(turn_row(turn, openings, rules, as_of) for turn in turns)
         found.fct_service_windows.extend(
             window_row(window, windows, mine, rung, provider.get(thread), as_of)
             for window in windows
         )
-        found.fct_messages.extend(message_row(message, windows) for message in mine)
         found.fct_calls.extend(call_row(call, rung, mine) for call in rung)
+    for message in sorted(messages, key=lambda m: (str(m.at), m.key)):
+        windows = windows_of[message.thread]
+        cost = prices.cost(message, windows, rules.zone_of(message.thread))
+        template = prices.catalogue.key_of(message)
+        row = message_row(message, windows)
+        found.fct_messages.append(row | {"template_key": template, "estimated_cost_usd": cost})
+        if message.direction == "outbound" and message.type == "template":
+            mine = messages_of[message.thread]
+            found.fct_template_sends.append(send_row(message, mine, template, cost))
+    aggregate(found, messages, rules)
+    found.fct_assignments.extend(assignment_rows(raw))
     waiting = (turn for turn in found.fct_turns if turn["outcome"] == "waiting")
     found.mart_backlog.extend(backlog_row(turn, as_of) for turn in waiting)
     found.mart_daily_response_times.extend(daily_rows(found.fct_turns, rules, as_of))
     return found
+
+
+def aggregate(found: Expected, messages: Sequence[Message], rules: Rules) -> None:
+    """The marts that count rows of other marts."""
+    senders = {m.key: agent for m in messages if (agent := agent_key(m))}
+    found.mart_daily_service_windows.extend(window_days(found.fct_service_windows, rules))
+    found.mart_daily_messages.extend(message_days(found.fct_messages, rules))
+    found.mart_daily_agents.extend(agent_days(found.fct_turns, found.fct_messages, senders, rules))
+    found.mart_daily_templates.extend(template_days(found.fct_template_sends, rules))
+    found.mart_daily_calls.extend(call_days(found.fct_calls, rules))
+    found.mart_hourly_load.extend(hours(found.fct_turns, rules))
+
+
+def agent_key(message: Message) -> str | None:
+    """Who wrote a message, where it says so."""
+    return key_of(message.thread.provider, message.thread.account, message.agent_id)
 
 
 def grouped(items: Iterable[Item]) -> dict[Thread, list[Item]]:

@@ -45,6 +45,12 @@ class Message:
     position: float | None = None
     status_times: Mapping[str, datetime]
     error_codes: frozenset[str]
+    template_name: str | None = None
+    template_language: str | None = None
+    broadcast_id: str | None = None
+    agent_id: str | None = None
+    bsuid: str | None = None
+    is_on_phone: bool = False
     is_imported: bool = False
     is_permission_reply: bool = False
     is_revoked: bool = False

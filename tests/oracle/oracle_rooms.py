@@ -6,18 +6,23 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
+from oracle_broadcasts import Recipient, broadcast_of, recipients
 from oracle_identity import (
     Contact,
+    Identity,
     Thread,
     kapso_contact_key,
     kapso_contacts,
     kapso_conversation_identity,
     kapso_message_identity,
     key_of,
+    phone_key,
     thread_of,
 )
 from oracle_messages import Message, earliest, merged_status, sender_kind
 from oracle_values import Raw, Row, field, first, instant, number, objects, text, unix, word
+
+ON_PHONE = {("kapso", "business_app"), ("waspy", "phone"), ("waspy", "echo")}
 
 
 def read_messages(raw: Raw) -> list[Message]:
@@ -27,7 +32,7 @@ def read_messages(raw: Raw) -> list[Message]:
 
 def _kapso_messages(raw: Raw) -> list[Message]:
     conversations = {(row["account"], row["id"]): row for row in raw["raw_kapso.conversations"]}
-    contacts = kapso_contacts(raw)
+    contacts, mailed = kapso_contacts(raw), recipients(raw)
     revoked = {
         (row["account"], row["original_message_id"])
         for row in raw["raw_kapso.messages"]
@@ -38,6 +43,7 @@ def _kapso_messages(raw: Raw) -> list[Message]:
             row,
             conversations.get((row["account"], row["kapso_whatsapp_conversation_id"])),
             contacts,
+            mailed.get(row["account"], []),
             is_revoked=(row["account"], row["id"]) in revoked,
         )
         for row in raw["raw_kapso.messages"]
@@ -45,22 +51,36 @@ def _kapso_messages(raw: Raw) -> list[Message]:
 
 
 def _kapso_message(
-    row: Row, conversation: Row | None, contacts: Sequence[Contact], *, is_revoked: bool
+    row: Row,
+    conversation: Row | None,
+    contacts: Sequence[Contact],
+    mailed: Sequence[Recipient],
+    *,
+    is_revoked: bool,
 ) -> Message:
     direction, origin = word(row["kapso_direction"]), word(row["kapso_origin"])
     events = _status_events(row)
-    account = row["account"]
+    account, at = row["account"], unix(row["timestamp"])
+    who = kapso_message_identity(row, direction) or kapso_conversation_identity(conversation)
+    template = text(field(row["template"], "name"))
+    is_template = direction == "outbound" and word(row["type"]) == "template"
+    broadcast = broadcast_of(template, phone_key(who.phone), at, mailed) if is_template else None
     return Message(
         key=f"kapso:{account}:{row['id']}",
         id=row["id"],
         wa_message_id=row["id"],
-        thread=_kapso_thread(row, direction, conversation, contacts),
+        thread=_kapso_thread(row, who, conversation, contacts),
         conversation_key=key_of("kapso", account, text(row["kapso_whatsapp_conversation_id"])),
         direction=direction,
         type=word(row["type"]),
-        sender_kind=sender_kind("kapso", direction, origin, campaign=False, ai=False),
+        sender_kind=sender_kind("kapso", direction, origin, campaign=bool(broadcast), ai=False),
         status=merged_status([word(row["kapso_status"]), *(status for status, _ in events)]),
-        at=unix(row["timestamp"]),
+        at=at,
+        template_name=template,
+        template_language=_language(row["template"]),
+        broadcast_id=broadcast,
+        bsuid=who.bsuid,
+        is_on_phone=("kapso", origin) in ON_PHONE,
         status_times=earliest(events),
         error_codes=_error_codes(row),
         is_imported=origin == "history_sync",
@@ -70,17 +90,21 @@ def _kapso_message(
 
 
 def _kapso_thread(
-    row: Row, direction: str | None, conversation: Row | None, contacts: Sequence[Contact]
+    row: Row, who: Identity, conversation: Row | None, contacts: Sequence[Contact]
 ) -> Thread:
     """Channel and contact of the message; its session answers when the row itself is silent."""
     account = row["account"]
     session_channel = text(conversation["phone_number_id"]) if conversation else None
     channel = first(text(row["kapso_phone_number_id"]), session_channel)
-    who = kapso_message_identity(row, direction) or kapso_conversation_identity(conversation)
     contact_key = kapso_contact_key(account, who, contacts)
     return thread_of(
         row, "kapso", channel, contact_key, text(row["kapso_whatsapp_conversation_id"])
     )
+
+
+def _language(template: object) -> str | None:
+    language = field(template, "language")
+    return text(language.get("code")) if isinstance(language, dict) else text(language)
 
 
 def _status_events(row: Row) -> list[tuple[str | None, datetime | None]]:
@@ -124,6 +148,10 @@ def _waspy_message(row: Row, conversation: Row | None) -> Message:
         status=merged_status([word(row["status"])]),
         at=instant(row["created_at"]),
         position=number(row["position"]),
+        template_name=text(row["template_name_snapshot"]),
+        broadcast_id=text(row["campaign_id"]),
+        agent_id=text(field(row["metadata"], "agentId")),
+        is_on_phone=("waspy", word(row["origin"])) in ON_PHONE,
         status_times={},
         error_codes=frozenset([code] if code else []),
     )

@@ -176,8 +176,17 @@ def _facts(turn: Turn) -> dict[str, Any]:
         "responded_at": reply.at if reply else None,
         "reply_message_key": reply.key if reply else None,
         "responder_kind": reply.sender_kind if reply else None,
+        "agent_key": _agent(turn),
         "is_template_reply": reply.type == "template" if reply else None,
     }
+
+
+def _agent(turn: Turn) -> str | None:
+    """Who sent the reply; whoever it was when nothing tells."""
+    if turn.reply is None:
+        return None
+    prefix = f"{turn.thread.provider}:{turn.thread.account}"
+    return f"{prefix}:{turn.reply.agent_id or 'unattributed'}"
 
 
 def _clocks(turn: Turn, rules: Rules, as_of: datetime) -> dict[str, Any]:
