@@ -1,10 +1,16 @@
 """The build itself: what it needs, what it repeats, how it fails."""
 
+from pathlib import Path
+
 import pytest
 
+import models
 from pipelines.dbt_runner import Dbt
 from pipelines.errors import BuildFailed
 from pipelines.warehouse import at
+
+MODELS = Path(models.__file__).parent
+FOLDERS = ("staging", "intermediate", "marts")
 
 
 def test_an_empty_warehouse_builds_empty_marts(warehouse):
@@ -25,9 +31,17 @@ def test_building_twice_gives_the_same_rows(warehouse):
     assert len(before) == 2
 
 
+def test_every_model_has_a_unit_test():
+    tested = "".join(file.read_text() for file in MODELS.glob("*/**/*unit_tests.yml"))
+    models = {file.stem for folder in FOLDERS for file in MODELS.glob(f"{folder}/**/*.sql")}
+    missing = {name for name in models if f"    model: {name}\n" not in tested}
+    assert len(models) > 80
+    assert len(missing) <= len(models) / 20, missing
+
+
 def test_the_models_own_unit_tests_pass(warehouse):
     dbt = Dbt(at(warehouse.path, warehouse.folder).dbt_output(), warehouse.folder, threads=2)
-    assert len(dbt.run("test", "--select", "test_type:unit").result.results) >= 2
+    assert len(dbt.run("test", "--select", "test_type:unit").result.results) > 100
 
 
 def test_arrival_order_does_not_matter(warehouse):
