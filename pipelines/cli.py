@@ -178,6 +178,43 @@ def backfill(
 
 
 @app.command()
+def ingest(
+    context: typer.Context,
+    files: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            help="An event log of another receiver, JSON lines, gzip or plain; repeatable.",
+        ),
+    ] = None,
+    account: Annotated[
+        str | None, typer.Option(help="Whose the deliveries of the files are.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Load webhooks from the receiver's log, or from files, into the raw tables."""
+    from pipelines import run as steps
+    from pipelines import show
+    from pipelines.journal import Journal
+
+    settings = context.obj.settings()
+    rooms = context.obj.rooms
+    warehouse = context.obj.warehouse(settings)
+    if account and not files:
+        raise UsageError("--account needs --from", hint="the log knows whose its deliveries are")
+    with warehouse.lock(), Journal(settings.data_path).run("ingest") as entry:
+        if files:
+            done = steps.ingest_files(warehouse, rooms, settings, files, account=account)
+        else:
+            stop = _stop_signal()
+            done = steps.ingest(warehouse, rooms, settings, is_stopping=stop)
+        entry.ingested(done)
+    show.ingested(done, as_json=as_json)
+    _exit_unless(done.is_ok)
+
+
+@app.command()
 def build(
     context: typer.Context,
     full: Annotated[bool, typer.Option("--full", help="Build everything anew.")] = False,

@@ -192,7 +192,7 @@ def _waiting(connection: Connection, rooms: Mapping[str, Provider]) -> Iterator[
     for (provider, account), rows in by_account:
         marks = {mark for _, _, mark in rows}
         room = rooms.get(provider)
-        channels = _channels(connection, room, account)
+        channels = channels_of(connection, room, account)
         version = room.webhooks.VERSION if room else "none"
         key = f"{provider} {version};{' channels known' if channels else ''}"
         waiting = _Waiting(room, provider, account, key, channels)
@@ -203,7 +203,7 @@ def _waiting(connection: Connection, rooms: Mapping[str, Provider]) -> Iterator[
         yield waiting
 
 
-def _channels(connection: Connection, room: Provider | None, account: str) -> frozenset[str]:
+def channels_of(connection: Connection, room: Provider | None, account: str) -> frozenset[str]:
     """The ids of the account's channels; none while they are not known."""
     if room is None:
         return frozenset()

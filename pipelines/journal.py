@@ -23,6 +23,7 @@ from pipelines.errors import DoblecheckError
 
 if TYPE_CHECKING:
     from pipelines.build import BuildResult
+    from pipelines.ingest import Ingested
     from pipelines.load import Report
 
 KEPT = 500
@@ -42,6 +43,7 @@ class Entry:
         rows: rows new or changed in the raw tables.
         requests: made to the providers.
         accounts: the part of each account, by `<provider>:<name>`.
+        webhooks: deliveries that were read, new, and rejected; None when none were looked for.
         build: models, tests and seconds of the build; None when there was none.
     """
 
@@ -55,6 +57,7 @@ class Entry:
     rows: int = 0
     requests: int = 0
     accounts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    webhooks: dict[str, int] | None = None
     build: dict[str, Any] | None = None
 
     @property
@@ -83,6 +86,17 @@ class Entry:
         failed = [name for name, told in self.accounts.items() if not told["ok"]]
         if failed and self.message is None:
             self.message = f"not read whole: {', '.join(failed)}"
+
+    def ingested(self, done: Ingested) -> None:
+        """Add what was loaded of webhooks."""
+        self.rows += done.stored
+        self.webhooks = {
+            "read": done.read,
+            "new": done.stored,
+            "rejected": done.understood.rejected + done.unplaced,
+        }
+        if not done.is_ok and self.message is None:
+            self.message = f"{done.unplaced} deliveries belong to no account"
 
     def built(self, result: BuildResult) -> None:
         """Add what was built."""

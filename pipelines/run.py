@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from pipelines.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from pipelines.build import BuildResult
+    from pipelines.ingest import Ingested
     from pipelines.load import Report
 
 
@@ -153,6 +154,95 @@ def sync_one(
         on_page=lambda resource, rows: on_page(target.name, resource, rows),
     )
     return sync_account(warehouse, target.room, target.account, order)
+
+
+def ingest(
+    warehouse: Warehouse,
+    rooms: Sequence[Provider],
+    settings: Settings,
+    *,
+    now: datetime | None = None,
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> Ingested:
+    """Load what is new in the receiver's log. The caller holds the warehouse's lock.
+
+    Raises:
+        LogError: the log can't be read.
+    """
+    from pipelines.ingest import ingest as load
+    from pipelines.receiver.log import open_log
+
+    deliveries = open_log(settings)
+    try:
+        return load(
+            warehouse,
+            rooms,
+            deliveries,
+            now=now,
+            keep=timedelta(days=settings.receiver.keep_days),
+            is_stopping=is_stopping,
+        )
+    finally:
+        deliveries.close()
+
+
+def ingest_files(
+    warehouse: Warehouse,
+    rooms: Sequence[Provider],
+    settings: Settings,
+    paths: Sequence[Path],
+    *,
+    account: str | None = None,
+    now: datetime | None = None,
+) -> Ingested:
+    """Load the deliveries of event logs. The caller holds the warehouse's lock.
+
+    Args:
+        account: whose they are where they do not say it themselves, as for `targets`.
+
+    Raises:
+        UsageError: a file or the account is not there.
+    """
+    from pipelines.event_files import Owners, read
+    from pipelines.ingest import ingest_arrived, portions
+
+    now = now or datetime.now(UTC)
+    every = [(each.provider, each.name) for each in settings.accounts]
+    owners = Owners(
+        rooms={room.name: room for room in rooms},
+        accounts={room.name: [n for p, n in every if p == room.name] for room in rooms},
+        channels=_channels(warehouse, rooms, every),
+        chosen=_one_account(settings, rooms, account) if account else None,
+    )
+    return ingest_arrived(warehouse, rooms, portions(read(paths, owners, now=now)), now=now)
+
+
+def _one_account(
+    settings: Settings, rooms: Sequence[Provider], account: str
+) -> tuple[str, str]:
+    """The account that a command names; it needs no key to be told apart."""
+    by_name = {room.name: room for room in rooms}
+    every = [Target(by_name[each.provider], each, frozenset()) for each in settings.accounts]
+    chosen = _named(every, [account])
+    if len(chosen) != 1:
+        names = ", ".join(target.name for target in chosen)
+        raise UsageError(f"{account!r} is more than one account", hint=f"one of: {names}")
+    return chosen[0].room.name, chosen[0].account.name
+
+
+def _channels(
+    warehouse: Warehouse, rooms: Sequence[Provider], accounts: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], frozenset[str]]:
+    from pipelines.hooks import channels_of
+
+    warehouse.ensure_raw_tables(rooms)
+    with warehouse.connect() as connection:
+        return {
+            (room.name, name): channels_of(connection, room, name)
+            for room in rooms
+            for provider, name in accounts
+            if provider == room.name
+        }
 
 
 def build(

@@ -78,6 +78,7 @@ class Receiver(_Section):
     host: str = "127.0.0.1"
     port: int = Field(8300, ge=0, le=65535)
     max_body_bytes: int = Field(3 * 1024 * 1024, ge=1)
+    keep_days: float = Field(90, ge=0)
     log: SecretStr | None = None
     metrics_port: int = Field(8301, ge=0, le=65535)
 
