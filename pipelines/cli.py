@@ -239,7 +239,7 @@ def build(
 
 @app.command()
 def run(context: typer.Context, as_of: AsOf = None, as_json: Json = False) -> None:
-    """Sync, build and publish: what a schedule repeats."""
+    """Sync, load webhooks, build and publish: what a schedule repeats."""
     from pipelines import run as steps
     from pipelines import show
     from pipelines.journal import Journal
@@ -265,11 +265,13 @@ def run(context: typer.Context, as_of: AsOf = None, as_json: Json = False) -> No
             entry.ends("stopped", STOPPED)
             progress.say(STOPPED)
             raise typer.Exit(1)
+        webhooks = steps.ingest(warehouse, rooms, settings, is_stopping=is_stopping)
+        entry.ingested(webhooks)
         progress.say("building the models")
         result, snapshot = steps.build(warehouse, rooms, settings, as_of=moment)
         entry.built(result)
-    show.ran(reports, result, snapshot, as_json=as_json)
-    _exit_unless(all(report.is_ok for report in reports))
+    show.ran(reports, webhooks, result, snapshot, as_json=as_json)
+    _exit_unless(webhooks.is_ok and all(report.is_ok for report in reports))
 
 
 @app.command()

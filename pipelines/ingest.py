@@ -64,6 +64,7 @@ class Ingested:
         stored: those that were new.
         known: those whose body was there already.
         unplaced: those of which nobody knows whose they are; they are in `rejected`.
+        error: what ended it before its end; None when nothing did.
         understood: what became of the new ones, and of older ones that waited.
     """
 
@@ -72,12 +73,13 @@ class Ingested:
     known: int = 0
     unplaced: int = 0
     seconds: float = 0.0
+    error: str | None = None
     understood: Understood = field(default_factory=Understood)
 
     @property
     def is_ok(self) -> bool:
-        """Whether every delivery found its account."""
-        return self.unplaced == 0
+        """Whether everything was read, and every delivery found its account."""
+        return self.unplaced == 0 and self.error is None
 
 
 def ingest(

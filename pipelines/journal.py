@@ -96,7 +96,7 @@ class Entry:
             "rejected": done.understood.rejected + done.unplaced,
         }
         if not done.is_ok and self.message is None:
-            self.message = f"{done.unplaced} deliveries belong to no account"
+            self.message = done.error or f"{done.unplaced} deliveries belong to no account"
 
     def built(self, result: BuildResult) -> None:
         """Add what was built."""

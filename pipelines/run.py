@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.errors import UsageError
+from pipelines.errors import LogError, UsageError
 from pipelines.failpoint import failpoint
 from pipelines.provider import Provider
 from pipelines.settings import Account, Policy, Settings, no_accounts_error
@@ -166,24 +167,24 @@ def ingest(
 ) -> Ingested:
     """Load what is new in the receiver's log. The caller holds the warehouse's lock.
 
-    Raises:
-        LogError: the log can't be read.
+    A log that can't be read is told in the result: it stops neither a build nor another account.
     """
+    from pipelines.ingest import Ingested
     from pipelines.ingest import ingest as load
     from pipelines.receiver.log import open_log
 
-    deliveries = open_log(settings)
     try:
-        return load(
-            warehouse,
-            rooms,
-            deliveries,
-            now=now,
-            keep=timedelta(days=settings.receiver.keep_days),
-            is_stopping=is_stopping,
-        )
-    finally:
-        deliveries.close()
+        with closing(open_log(settings)) as deliveries:
+            return load(
+                warehouse,
+                rooms,
+                deliveries,
+                now=now,
+                keep=timedelta(days=settings.receiver.keep_days),
+                is_stopping=is_stopping,
+            )
+    except LogError as error:
+        return Ingested(error=str(error))
 
 
 def ingest_files(
@@ -217,9 +218,7 @@ def ingest_files(
     return ingest_arrived(warehouse, rooms, portions(read(paths, owners, now=now)), now=now)
 
 
-def _one_account(
-    settings: Settings, rooms: Sequence[Provider], account: str
-) -> tuple[str, str]:
+def _one_account(settings: Settings, rooms: Sequence[Provider], account: str) -> tuple[str, str]:
     """The account that a command names; it needs no key to be told apart."""
     by_name = {room.name: room for room in rooms}
     every = [Target(by_name[each.provider], each, frozenset()) for each in settings.accounts]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipelines.build import BuildResult
     from pipelines.demo import Demo
+    from pipelines.ingest import Ingested
     from pipelines.journal import Entry
     from pipelines.load import Report
     from pipelines.provider import Check
@@ -183,6 +184,26 @@ def reports(found: Sequence[Report], *, as_json: bool) -> None:
     sys.stdout.write(table(columns, rows))
 
 
+def _ingested(done: Ingested) -> dict[str, Any]:
+    return {**asdict(done), "ok": done.is_ok, "seconds": round(done.seconds, 3)}
+
+
+def ingested(done: Ingested, *, as_json: bool) -> None:
+    """Print what an ingest did."""
+    if as_json:
+        to_json(_ingested(done))
+        return
+    said = done.understood
+    print(
+        f"webhooks: {done.read:,} read, {done.stored:,} new; "
+        f"{said.events:,} events, {said.rejected:,} rejected"
+    )
+    if done.error:
+        print(f"error: {done.error}")
+    if done.unplaced:
+        print(f"{done.unplaced:,} belong to no account: say whose they are with --account")
+
+
 def _built(result: BuildResult, snapshot: Path | str) -> dict[str, Any]:
     return {**asdict(result), "published": str(snapshot)}
 
@@ -199,15 +220,26 @@ def built(result: BuildResult, snapshot: Path | str, *, as_json: bool) -> None:
 
 
 def ran(
-    found: Sequence[Report], result: BuildResult, snapshot: Path | str, *, as_json: bool
+    found: Sequence[Report],
+    webhooks: Ingested,
+    result: BuildResult,
+    snapshot: Path | str,
+    *,
+    as_json: bool,
 ) -> None:
     """Print what a run did."""
     if as_json:
-        ok = all(report.is_ok for report in found)
-        accounts = [_report(report) for report in found]
-        to_json({"ok": ok, "accounts": accounts, "build": _built(result, snapshot)})
+        to_json(
+            {
+                "ok": webhooks.is_ok and all(report.is_ok for report in found),
+                "accounts": [_report(report) for report in found],
+                "webhooks": _ingested(webhooks),
+                "build": _built(result, snapshot),
+            }
+        )
         return
     reports(found, as_json=False)
+    ingested(webhooks, as_json=False)
     built(result, snapshot, as_json=False)
 
 
