@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
+    from datetime import datetime
 
     from dlt.extract import DltSource
     from starlette.applications import Starlette
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pipelines.events import Reader
     from pipelines.pull import Pull
     from pipelines.settings import Account
+    from pipelines.simulation import Posted
     from pipelines.world import World
 
 Row = dict[str, Any]
@@ -175,6 +177,11 @@ class Provider:
         """The provider's API, telling a world, as an ASGI app."""
         app: Starlette = self._module("simulator").simulate(world, **settings)
         return app
+
+    def simulated_webhooks(self, world: World, *, since: datetime, until: datetime) -> list[Posted]:
+        """The webhooks that the provider would have sent of a world in [since, until)."""
+        sent = self._module("simulator_webhooks").webhooks(world, since=since, until=until)
+        return cast("list[Posted]", sent)
 
     def _module(self, name: str) -> ModuleType:
         return import_module(f"{self.package}.{name}")

@@ -27,6 +27,7 @@ from pipelines.simulation.faults import (
     with_rows,
 )
 from pipelines.simulation.paging import keyset, moment, take, whole
+from pipelines.simulation.posting import Posted
 from pipelines.simulation.serving import serve
 from pipelines.simulation.writing import encode, is_uuid, stamp, uuid_for
 
@@ -39,6 +40,7 @@ __all__ = [
     "Faults",
     "Handler",
     "Manners",
+    "Posted",
     "Quota",
     "Refused",
     "Seen",
