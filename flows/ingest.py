@@ -9,7 +9,9 @@ from prefect import State, flow, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.steps import Site, in_our_words, opened, skipped, told
+from pipelines import run as steps
 from pipelines.errors import WarehouseBusy
+from pipelines.ingest import Ingested
 
 SECONDS = 600.0
 
@@ -31,7 +33,7 @@ def ingest(config: Path | None = None) -> State[Any]:
     site = opened(config, seconds=SECONDS)
     try:
         with site.holding(patience=0), site.journal.run("ingest") as entry:
-            entry.rows = take_in_webhooks(site)
+            entry.ingested(take_in_webhooks(site))
     except WarehouseBusy as error:
         return skipped(str(error))
     return told(entry)
@@ -39,6 +41,8 @@ def ingest(config: Path | None = None) -> State[Any]:
 
 @task(name="take in webhooks", cache_policy=NO_CACHE, persist_result=False)
 @in_our_words
-def take_in_webhooks(site: Site) -> int:
-    """Load new deliveries of the receiver's log; return how many."""
-    return 0
+def take_in_webhooks(site: Site) -> Ingested:
+    """Load new deliveries of the receiver's log."""
+    return steps.ingest(
+        site.warehouse, site.rooms, site.settings, is_stopping=site.is_stopping
+    )

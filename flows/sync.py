@@ -65,7 +65,7 @@ def _run(site: Site, chosen: list[steps.Target], *, is_full: bool) -> Entry:
             if site.is_stopping():
                 entry.ends("stopped", "stopped as asked; the next run goes on from here")
             else:
-                take_in_webhooks(site)
+                entry.ingested(take_in_webhooks(site))
                 entry.built(build_and_publish(site))
     except DoblecheckError:
         pass  # the entry tells it
