@@ -43,6 +43,4 @@ def ingest(config: Path | None = None) -> State[Any]:
 @in_our_words
 def take_in_webhooks(site: Site) -> Ingested:
     """Load new deliveries of the receiver's log."""
-    return steps.ingest(
-        site.warehouse, site.rooms, site.settings, is_stopping=site.is_stopping
-    )
+    return steps.ingest(site.warehouse, site.rooms, site.settings, is_stopping=site.is_stopping)
