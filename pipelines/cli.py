@@ -358,6 +358,22 @@ def query(
     ask.answer(context.obj.warehouse(settings), sql, format_=format_, out=sys.stdout.buffer)
 
 
+@app.command()
+def verify(
+    as_json: Json = False,
+    cases: Annotated[
+        Path | None, typer.Option(help="A folder with cases of yours; default: the published ones.")
+    ] = None,
+) -> None:
+    """Compute the published metric cases on this installation, in a warehouse of their own."""
+    from pipelines import show
+    from pipelines import verify as cases_of  # reads the models
+
+    found = cases_of.verify(cases)
+    show.verified(found, as_json=as_json)
+    _exit_unless(not found.mismatches)
+
+
 @app.command(name="init-db")
 def init_db(
     context: typer.Context,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pipelines.load import Report
     from pipelines.provider import Check
     from pipelines.status import LogStatus, Status
+    from pipelines.verify import Verified
 
 PROGRESS_SECONDS = 5.0
 
@@ -252,6 +253,22 @@ def checks(found: Sequence[Check], *, as_json: bool) -> None:
         print(f"{'ok  ' if check.problem is None else 'FAIL'}  {check.name}")
         if check.problem is not None:
             print(f"      {check.problem}\n      hint: {check.hint}")
+
+
+def verified(found: Verified, *, as_json: bool) -> None:
+    """Print how many of the published cases came out as they must."""
+    if as_json:
+        to_json({"matched": found.matched, **asdict(found)})
+        return
+    for mismatch in found.mismatches:
+        print(f"FAIL  {mismatch.case}: {mismatch.rule}")
+        print(f"      {mismatch.mart} must have")
+        for row in mismatch.expected:
+            print(f"        {row}")
+        print("      and has")
+        for row in mismatch.actual:
+            print(f"        {row}")
+    print(f"{found.matched}/{found.total} cases match ({found.values} values)")
 
 
 def status(found: Status, *, as_json: bool) -> None:
