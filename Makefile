@@ -27,6 +27,7 @@ check: $(READY) ## Lint, formatting, types, SQL style, import rules
 
 bench: $(READY) ## Measure: the figures of benchmarks/
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.receiver
 
 clean: ## Remove what was made
 	rm -rf $(VENV) data dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

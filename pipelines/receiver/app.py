@@ -31,6 +31,7 @@ LINGER_SECONDS = 2.0
 """How long what is refused unread is still taken in: a sender whose connection is cut while it
 sends may never see the answer."""
 
+MOST_HEADER_BYTES = 16 * 1024
 HELD_BYTES = 64 * 1024 * 1024
 """Of all bodies in memory at once."""
 
@@ -264,6 +265,8 @@ def _check_headers(headers: Headers, most: int) -> None:
     Raises:
         _Refused: with the answer.
     """
+    if sum(len(name) + len(value) for name, value in headers) > MOST_HEADER_BYTES:
+        raise _Refused(FRAMING)  # h11's own limit is not asked for what comes in one piece
     found = dict(headers)
     if found.get(b"content-encoding", b"identity").strip().lower() != b"identity":
         raise _Refused(ENCODED)  # a few bytes could become gigabytes

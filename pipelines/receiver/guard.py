@@ -18,7 +18,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from pipelines.receiver.app import BODY_SECONDS, COMMIT_SECONDS, LINGER_SECONDS
 
 MOST_CONNECTIONS = 256
-MOST_HEADER_BYTES = 16 * 1024
 SLACK_SECONDS = 1.0
 CROWDED = (
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 10\r\ncontent-length: 0\r\n"
@@ -128,8 +127,12 @@ class Guarded(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """What came is no HTTP."""
-        self._crowd.on_cut("framing")
-        super().send_400_response(msg)
+        if self.cycle is None or self.cycle.response_complete:
+            self._crowd.on_cut("framing")  # in the middle of a body the app counts it: gone
+        try:
+            super().send_400_response(msg)
+        except h11.LocalProtocolError:  # an answer is under way already
+            self.transport.abort()
 
     def _note(self) -> None:
         state = self.conn.their_state

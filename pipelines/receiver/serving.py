@@ -18,9 +18,9 @@ from prometheus_client import start_http_server
 
 from pipelines.errors import ConfigError
 from pipelines.provider import Provider
-from pipelines.receiver.app import Receiver
+from pipelines.receiver.app import MOST_HEADER_BYTES, Receiver
 from pipelines.receiver.doors import doors, without_door
-from pipelines.receiver.guard import MOST_HEADER_BYTES, Crowd, Guarded
+from pipelines.receiver.guard import Crowd, Guarded
 from pipelines.receiver.log import open_log
 from pipelines.receiver.metrics import Metrics
 from pipelines.receiver.writer import Writer
@@ -31,6 +31,12 @@ GRACE_SECONDS = 7
 
 LAST_COMMIT_SECONDS = 2.0
 BACKLOG = 1024
+"""Connections that wait in the system until they are accepted."""
+
+ACCEPTED_AT_ONCE = 64
+"""Between two looks at what the others sent: a flood of connections must not make a good one give
+way to it before its first bytes are read."""
+
 TELL_SECONDS = 60.0
 TICKS_PER_SECOND = 10  # of uvicorn's main loop
 
@@ -51,6 +57,8 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(BACKLOG)
         self.ready.set()
 
     async def on_tick(self, counter: int) -> bool:
@@ -167,7 +175,7 @@ def _config(receiver: Receiver, crowd: Crowd) -> uvicorn.Config:
         timeout_keep_alive=5,
         timeout_graceful_shutdown=GRACE_SECONDS,
         h11_max_incomplete_event_size=MOST_HEADER_BYTES,
-        backlog=BACKLOG,
+        backlog=ACCEPTED_AT_ONCE,  # asyncio takes this number for both
     )
 
 
