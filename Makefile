@@ -16,7 +16,7 @@ test: $(READY) ## Run every test
 	$(BIN)/python -m pytest -q
 
 faults: $(READY) ## Break everything on purpose; write the figures of docs/reliability.md
-	DOBLECHECK_WRITE_FIGURES=1 $(BIN)/python -m pytest -q -m 'matrix or not matrix' tests/faults
+	DOBLECHECK_WRITE_FIGURES=1 $(BIN)/python -m pytest -q -m 'matrix or not matrix' tests/faults tests/receiver
 
 check: $(READY) ## Lint, formatting, types, SQL style, import rules
 	$(BIN)/ruff check .
