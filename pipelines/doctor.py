@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pipelines.errors import DoblecheckError, ProviderError
 from pipelines.provider import Check, Provider
 from pipelines.receiver.doors import webhook_secrets
+from pipelines.receiver.log import open_log
 from pipelines.settings import Account, Settings, no_accounts_error
 from pipelines.warehouse import Warehouse
 
@@ -17,6 +18,7 @@ def examine(settings: Settings, rooms: Sequence[Provider], warehouse: Warehouse)
         *_accounts(settings, rooms),
         _try("business hours", lambda: _hours(settings)),
         _try(f"warehouse {warehouse.name}", lambda: _warehouse(warehouse)),
+        *_log(settings),
         _try("published snapshot", lambda: _read(warehouse)),
     ]
 
@@ -40,6 +42,11 @@ def _key(name: str, room: Provider, account: Account) -> Iterator[Check]:
     yield _try(f"key of {name}", lambda: closed.update(check_account(room, account)))
     for resource, error in closed.items():
         yield Check(f"{resource} of {name}", str(error), error.hint)
+
+
+def _log(settings: Settings) -> Iterator[Check]:
+    if any(account.webhook_secrets for account in settings.accounts):
+        yield _try("log of webhook deliveries", lambda: open_log(settings).backlog())
 
 
 def _hours(settings: Settings) -> None:

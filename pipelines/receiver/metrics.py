@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from pipelines.errors import LogError
 from pipelines.receiver.log import Backlog, DeliveryLog
@@ -51,17 +53,8 @@ class Metrics:
         )
 
     def watch(self, log: DeliveryLog, connections: Callable[[], int]) -> None:
-        """Also tell what waits for ingest, read when somebody asks."""
-        self._gauge("backlog_records", "Deliveries not ingested yet").set_function(
-            lambda: _told(log, lambda backlog: backlog.records)
-        )
-        self._gauge(
-            "backlog_age_seconds", "Age of the oldest delivery not ingested yet"
-        ).set_function(lambda: _told(log, age_seconds))
-        self._gauge("log_records", "Deliveries ever stored").set_function(
-            lambda: _told(log, lambda backlog: backlog.last_sequence)
-        )
-        self._gauge("connections", "Open connections").set_function(connections)
+        """Also tell what waits for ingest, asked when somebody asks."""
+        self.registry.register(_Now(log, connections))
 
     def totals(self) -> dict[str, int]:
         """What happened so far, in few words: accepted, duplicates, refused per reason."""
@@ -77,8 +70,32 @@ class Metrics:
     def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
         return Counter(f"doblecheck_receiver_{name}", text, labels, registry=self.registry)
 
-    def _gauge(self, name: str, text: str) -> Gauge:
-        return Gauge(f"doblecheck_receiver_{name}", text, registry=self.registry)
+
+class _Now(Collector):
+    """What is not counted but looked up, the log once for all. A log that can't be read has no
+    figures."""
+
+    def __init__(self, log: DeliveryLog, connections: Callable[[], int]) -> None:
+        self._log, self._connections = log, connections
+
+    def collect(self) -> Iterator[Metric]:
+        yield _gauge("connections", "Open connections", self._connections())
+        try:
+            backlog = self._log.backlog()
+        except LogError:
+            return
+        yield _gauge("backlog_records", "Deliveries not ingested yet", backlog.records)
+        age = age_seconds(backlog)
+        yield _gauge("backlog_age_seconds", "Age of the oldest delivery not ingested yet", age)
+        yield _gauge("log_records", "Deliveries ever stored", backlog.last_sequence)
+
+    def describe(self) -> list[Metric]:
+        """Nothing: registering it asks no log."""
+        return []
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"doblecheck_receiver_{name}", text, value)
 
 
 def age_seconds(backlog: Backlog, now: datetime | None = None) -> float:
@@ -86,10 +103,3 @@ def age_seconds(backlog: Backlog, now: datetime | None = None) -> float:
     if backlog.oldest_at is None:
         return 0.0
     return max(((now or datetime.now(UTC)) - backlog.oldest_at).total_seconds(), 0.0)
-
-
-def _told(log: DeliveryLog, what: Callable[[Backlog], float]) -> float:
-    try:
-        return what(log.backlog())
-    except LogError:
-        return float("nan")

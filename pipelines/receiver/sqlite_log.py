@@ -55,6 +55,7 @@ pragma synchronous = full;
 pragma fullfsync = on;
 pragma checkpoint_fullfsync = on;
 pragma secure_delete = on;
+pragma journal_size_limit = 67108864;
 """
 # fullfsync: on macOS a plain fsync does not reach the disk. secure_delete: what is forgotten or
 # erased is overwritten, not only unlinked.

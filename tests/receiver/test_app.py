@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -25,10 +25,14 @@ from pipelines.receiver.app import Receiver
 from pipelines.receiver.doors import doors
 from pipelines.receiver.log import Arrival
 from pipelines.receiver.metrics import Metrics
+from pipelines.receiver.postgres_log import PostgresLog
 from pipelines.receiver.signatures import sign
 from pipelines.receiver.sqlite_log import SqliteLog
 from pipelines.receiver.writer import Writer
 from pipelines.settings import Account
+
+if TYPE_CHECKING:
+    from real_postgres import Server
 
 BODY = b'{"message":{"id":"wamid.1"}}'
 PATH = "/webhooks/kapso/shop"
@@ -280,6 +284,30 @@ def test_what_cannot_be_stored_is_not_acknowledged_until_it_can(
             assert (await found.post()).status_code == 200
             assert [d.body for d in failing.read(0, 1000)] == [BODY]
             assert found.counted() == {"accepted": 1, "log": 100}
+
+    asyncio.run(scene())
+
+
+def test_a_database_that_is_away_is_waited_for(postgres: Server, tmp_path: Path) -> None:
+    log = PostgresLog(postgres.database())
+
+    async def scene() -> None:
+        async with house(tmp_path, log=log) as found:
+            assert (await found.post(b"before")).status_code == 200
+            assert log._connection
+            database = log._connection.info.dbname
+            postgres.run(f"alter database {database} allow_connections false")
+            postgres.run(
+                "select pg_terminate_backend(pid) from pg_stat_activity "
+                f"where datname = '{database}'"
+            )
+            answers = [await found.post(b"during %d" % i) for i in range(3)]
+            assert {answer.status_code for answer in answers} == {503}
+            assert await healthy(found) == 503
+            postgres.run(f"alter database {database} allow_connections true")
+            assert await healthy(found) == 200
+            assert (await found.post(b"after")).status_code == 200
+            assert [d.body for d in log.read(0, 10)] == [b"before", b"after"]
 
     asyncio.run(scene())
 
