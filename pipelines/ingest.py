@@ -24,7 +24,7 @@ from pipelines.failpoint import failpoint
 from pipelines.hooks import UNREADABLE, Understood
 from pipelines.landing import scrub
 from pipelines.provider import Provider
-from pipelines.salvage import Unreadable, decode, redacted
+from pipelines.salvage import Unreadable, decode, redacted, salvage
 
 if TYPE_CHECKING:
     from pipelines.receiver.log import DeliveryLog
@@ -120,7 +120,7 @@ def ingest(
                 for each in found
             ]
             store.add(connection, arrived, position=after)
-            store.understand(connection)
+        store.understand(connection, chunk)
     failpoint("ingest.loaded")
     if after:
         deliveries.note_ingested(after)
@@ -143,7 +143,7 @@ def ingest_arrived(
         for portion in arrived:
             failpoint("ingest.read")
             store.add(connection, portion)
-            store.understand(connection)
+        store.understand(connection)
     return store.finish()
 
 
@@ -192,12 +192,11 @@ class _Store:
         self._done.known += len(placed) - len(rows)
         self._done.unplaced += len(unplaced)
 
-    def understand(self, connection: Connection) -> None:
-        """Read what the stored deliveries say."""
-        found = hooks.understand(self._warehouse, connection, self._rooms)
-        self._done.understood.deliveries += found.deliveries
-        self._done.understood.events += found.events
-        self._done.understood.rejected += found.rejected
+    def understand(self, connection: Connection, chunk: int = CHUNK) -> None:
+        """Read what deliveries say: the new ones, and what waits from before."""
+        self._done.understood = hooks.understand(
+            self._warehouse, connection, self._rooms, chunk=chunk
+        )
 
     def finish(self) -> Ingested:
         self._done.seconds = time.monotonic() - self._began
@@ -246,7 +245,7 @@ def payload_of(body: bytes, reader: Reader | None) -> tuple[str, str | None]:
     """
     secrets = reader.SECRETS if reader else frozenset[str]()
     try:
-        decoded = decode(body)
+        decoded = _decoded(body)
     except ValueError:
         return orjson.dumps(redacted(_text(body), secrets)).decode(), "not JSON"
     if reader is not None:
@@ -255,6 +254,13 @@ def payload_of(body: bytes, reader: Reader | None) -> tuple[str, str | None]:
         return orjson.dumps(_quoted(decoded, secrets)).decode(), None
     except (TypeError, RecursionError):
         return orjson.dumps(redacted(_text(body), secrets)).decode(), "nested too deep"
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return decode(body)
+    except ValueError:
+        return salvage(body)
 
 
 def _quoted(value: Any, secrets: frozenset[str]) -> Any:
