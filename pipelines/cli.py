@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -339,7 +339,13 @@ def status(context: typer.Context, as_of: AsOf = None, as_json: Json = False) ->
 
     settings = context.obj.settings()
     log = open_log(settings)
-    found = read(context.obj.warehouse(settings), context.obj.rooms, log, now=_moment(as_of))
+    found = read(
+        context.obj.warehouse(settings),
+        context.obj.rooms,
+        log,
+        now=_moment(as_of),
+        silent_after=timedelta(minutes=settings.alerts.silent_minutes),
+    )
     show.status(found, as_json=as_json)
 
 

@@ -159,7 +159,7 @@ class Alerts(_Section):
 
     url: SecretStr | None = None
     stale_minutes: float = Field(60, ge=0)
-    silent_minutes: float = Field(60, ge=0)
+    silent_minutes: float = Field(15, ge=0)
 
     @property
     def target(self) -> str | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipelines.build import BuildResult
     from pipelines.demo import Demo
+    from pipelines.hook_status import HookStatus
     from pipelines.ingest import Ingested
     from pipelines.journal import Entry
     from pipelines.load import Report
@@ -300,9 +301,18 @@ def status(found: Status, *, as_json: bool) -> None:
         else "none"
     )
     print(f"\nwarehouse  {found.warehouse}\nsnapshot   {snapshot}\nwebhooks   {_log(found.log)}")
+    for hook in found.webhooks:
+        print(f"           {hook.account}: {hook.deliveries:,} loaded, {_received(hook)}")
+        for problem in hook.problems:
+            print(f"           {hook.account}: {problem}")
     if found.runs:
         print()
         _runs(found.runs)
+
+
+def _received(hook: HookStatus) -> str:
+    age = as_duration(hook.age_seconds)
+    return f"the last one {age} ago" if age else "none received"
 
 
 def _runs(entries: Sequence[Entry]) -> None:

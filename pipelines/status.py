@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+from pipelines import hook_status
 from pipelines.errors import LogError
+from pipelines.hook_status import HookStatus
 from pipelines.journal import Entry, Journal
 from pipelines.provider import Provider
 from pipelines.receiver.log import DeliveryLog
 from pipelines.warehouse import Connection, Warehouse, sync_states
+
+SILENT_AFTER = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
@@ -60,25 +64,36 @@ class LogStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """The warehouse, its newest snapshot, every resource that was ever synced, the log of webhook
-    deliveries, and the last runs, the newest first."""
+    """The warehouse, its newest snapshot, every resource that was ever synced, the webhooks of each
+    account, the log of their deliveries, and the last runs, the newest first."""
 
     warehouse: str
     snapshot: str | None
     published_at: datetime | None
     is_running: bool
     resources: tuple[ResourceStatus, ...]
+    webhooks: tuple[HookStatus, ...]
     log: LogStatus
     runs: tuple[Entry, ...]
 
 
 def read(
-    warehouse: Warehouse, rooms: Sequence[Provider], log: DeliveryLog, *, now: datetime | None
+    warehouse: Warehouse,
+    rooms: Sequence[Provider],
+    log: DeliveryLog,
+    *,
+    now: datetime | None,
+    silent_after: timedelta = SILENT_AFTER,
 ) -> Status:
-    """The status as of `now`, by default the current time."""
+    """The status as of `now`, by default the current time.
+
+    Args:
+        silent_after: how far webhooks may be behind the API's messages.
+    """
     now = now or datetime.now(UTC)
     with warehouse.watch() as seen:
         resources = tuple(_resources(seen.connection, rooms, now))
+        webhooks = _webhooks(seen.connection, rooms, now, silent_after)
     published = warehouse.newest()
     return Status(
         warehouse=warehouse.name,
@@ -86,9 +101,18 @@ def read(
         published_at=published.at if published else None,
         is_running=seen.is_running,
         resources=resources,
+        webhooks=webhooks,
         log=_log(log, now),
         runs=tuple(Journal(warehouse.data_dir).last()),
     )
+
+
+def _webhooks(
+    connection: Connection | None, rooms: Sequence[Provider], now: datetime, after: timedelta
+) -> tuple[HookStatus, ...]:
+    if connection is None:
+        return ()
+    return hook_status.read(connection, rooms, now=now, silent_after=after)
 
 
 def _log(log: DeliveryLog, now: datetime) -> LogStatus:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipelines.events import Reading, at, instant, listed, name_of, part, text, who, word
+from pipelines.events import Reading, at, instant, listed, name_of, part, text, who, whole, word
 from pipelines.providers.kapso import webhooks_meta
 from pipelines.providers.kapso.webhooks_meta import (
     error_of,
@@ -69,13 +69,14 @@ def _batch(body: dict[str, Any], found: Reading) -> None:
     names = {_item(item, found) for item in listed(body.get("data"))} - {None}
     found.name = min(names) if len(names) == 1 else name_of(body.get("type"))  # type: ignore[type-var]
     info = part(body, "batch_info")
-    if text(info.get("first_sequence")) and text(info.get("last_sequence")):
+    first, last = whole(info.get("first_sequence")), whole(info.get("last_sequence"))
+    if first is not None and last is not None:
         found.add(
             "batches",
             conversation_id=text(info.get("conversation_id")),
             channel_id=_channel(next(listed(body.get("data")), None)),
-            first_sequence=text(info["first_sequence"]),
-            last_sequence=text(info["last_sequence"]),
+            first_sequence=first,
+            last_sequence=last,
         )
 
 
