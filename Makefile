@@ -4,13 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test faults check bench clean
+.PHONY: help demo docs test faults check bench clean
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 demo: $(READY) ## Sync a made-up shop over HTTP, build the metrics and show them
 	$(BIN)/doblecheck demo
+
+docs: $(READY) ## Write the models' pages, columns and lineage to site/index.html
+	$(BIN)/python -m pipelines.model_docs site
 
 test: $(READY) ## Run every test
 	$(BIN)/python -m pytest -q

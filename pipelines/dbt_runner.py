@@ -65,6 +65,20 @@ class Dbt:
         }
         (self._home / TESTS_FILE).write_text(json.dumps(told))
 
+    def document(self) -> Path:
+        """Write dbt's pages about the models; return the one file that holds them all.
+
+        Raises:
+            BuildFailed: dbt could not.
+        """
+        from dbt.cli.main import dbtRunner
+
+        quiet = [flag for flag in _QUIET if flag != "--no-write-json"]
+        command = ["docs", "generate", "--static", *self._flags("docs")]
+        if not dbtRunner().invoke([*quiet, *command]).success:
+            raise BuildFailed("dbt docs failed", hint=f"see {self._home / 'logs' / 'dbt.log'}")
+        return self._home / "target" / "static_index.html"
+
     def _flags(self, command: str) -> list[str]:
         flags = [
             *("--project-dir", str(resources.files("models"))),

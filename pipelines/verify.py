@@ -117,9 +117,7 @@ def verify(folder: Path | None = None) -> Verified:
         warehouse = at(Path(home) / "warehouse.duckdb", Path(home))
         warehouse.ensure_raw_tables(find())
         with warehouse.connect() as connection:
-            for case in book.cases:
-                for table, row in book.rows(case):
-                    _insert(connection, table, row)
+            fill(connection, book)
         build.build(
             warehouse,
             as_of=book.as_of,
@@ -134,6 +132,13 @@ def verify(folder: Path | None = None) -> Verified:
             mismatches = [found for case in book.cases for found in _compare(connection, case)]
     values = sum(len(row) for c in book.cases for rows in c.expect.values() for row in rows)
     return Verified(len(book.cases), values, mismatches)
+
+
+def fill(connection: Connection, book: Book) -> None:
+    """Insert the raw rows of every case; the tables are there."""
+    for case in book.cases:
+        for table, row in book.rows(case):
+            _insert(connection, table, row)
 
 
 def _insert(connection: Connection, table: str, row: Row) -> None:
