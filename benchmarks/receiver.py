@@ -2,8 +2,8 @@
 
     python -m benchmarks.receiver [--seconds 10]
 
-The receiver is `doblecheck receive` in a process of its own, the senders are in this one: on two
-cores each has about one. Every acknowledgement is looked for in the log afterwards.
+The receiver is `doblecheck receive` in a process of its own, good senders are in this one, bad ones
+in a third. Every acknowledgement is looked for in the log afterwards.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import quantiles
+from typing import Any
 
 from pipelines.receiver.log import FILE_NAME
 from pipelines.receiver.signatures import sign
@@ -35,6 +37,7 @@ SECRET = b"a secret for the benchmark"
 PATH = "/webhooks/kapso/default"
 CONNECTIONS = 64
 GOOD_PER_SECOND = 50
+Attack = Callable[[], Coroutine[Any, Any, None]]
 RESULTS = Path(__file__).with_name("receiver.md")
 
 BODY = (
@@ -190,7 +193,7 @@ async def _one(number: int, due: float, seen: Seen) -> None:
     seen.seconds.append(time.perf_counter() - due)
 
 
-# The attacks: each goes on until it is cancelled.
+# The attacks: each goes on until its process is ended.
 
 
 async def nobody() -> None:
@@ -248,19 +251,19 @@ async def bad_signatures() -> None:
         await asyncio.sleep(max(0.1 - (time.perf_counter() - started), 0))
 
 
-@asynccontextmanager
-async def under(attack: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-    task = asyncio.ensure_future(attack())
-    await asyncio.sleep(1)
+def begin(work: Attack) -> None:
+    asyncio.run(work())
+
+
+@contextmanager
+def under(work: Attack) -> Iterator[None]:
+    """An attack from a process of its own: good senders don't wait for it."""
+    process = get_context("fork").Process(target=begin, args=(work,), daemon=True)
+    process.start()
+    time.sleep(1)
     yield
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
-
-
-async def attacked(attack: Callable[[], Awaitable[None]], seconds: float) -> Seen:
-    async with under(attack):
-        return await steady(seconds)
+    process.kill()
+    process.join()
 
 
 # The report.
@@ -281,9 +284,10 @@ def throughput(seconds: float) -> str:
     )
 
 
-def attack(name: str, work: Callable[[], Awaitable[None]], seconds: float) -> str:
+def attack(name: str, work: Attack, seconds: float) -> str:
     with receiver() as running:
-        seen = asyncio.run(attacked(work, seconds))
+        with under(work):
+            seen = asyncio.run(steady(seconds))
         memory, cpu = running.megabytes(), running.cpu_seconds()
         missing = len(seen.seconds) - seen.failed - running.records()
     if missing > 0:

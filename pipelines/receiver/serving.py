@@ -33,7 +33,7 @@ LAST_COMMIT_SECONDS = 2.0
 BACKLOG = 1024
 """Connections that wait in the system until they are accepted."""
 
-ACCEPTED_AT_ONCE = 64
+ACCEPTED_AT_ONCE = 16
 """Between two looks at what the others sent: a flood of connections must not make a good one give
 way to it before its first bytes are read."""
 
