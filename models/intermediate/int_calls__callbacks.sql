@@ -1,15 +1,19 @@
 -- For each missed call, the first thing the business did in the thread after it stopped ringing.
+{{ by('thread_key') }}
+
 with
 
 calls as (
 
     select * from {{ ref('int_calls__classified') }}
+    {{ where_touched('thread_key') }}
 
 ),
 
 messages as (
 
     select * from {{ ref('int_messages__classified') }}
+    {{ where_touched('thread_key') }}
 
 ),
 
@@ -60,6 +64,7 @@ followed as (
 final as (
 
     select
+        thread_key,
         call_key,
         {{ seconds_between('occurred_at', 'called_back_at') }} as callback_seconds
     from followed

@@ -1,8 +1,11 @@
+{{ by('call_id', notes=['thread_key']) }}
+
 with
 
 calls as (
 
     select * from {{ ref('int_calls__unioned') }}
+    {{ where_touched('call_id') }}
 
 ),
 
@@ -12,30 +15,19 @@ identities as (
 
 ),
 
-keyed as (
-
-    select
-        calls.*,
-        {{ mart_key('calls', 'call_id') }} as call_key,
-        {{ mart_key('calls', 'channel_id') }} as channel_key,
-        {{ identity_key('calls') }} as identity_key
-    from calls
-
-),
-
 judged as (
 
     select
-        keyed.*,
+        calls.*,
         identities.contact_key,
-        {{ thread_key('keyed', 'identities', 'call_id') }} as thread_key,
+        {{ thread_key('calls', 'identities', 'call_id') }} as thread_key,
         coalesce(
-            keyed.duration_seconds > 0
-            or (keyed.status in ('completed', 'answered') and keyed.session_started_at is not null),
+            calls.duration_seconds > 0
+            or (calls.status in ('completed', 'answered') and calls.session_started_at is not null),
             false
         ) as is_answered
-    from keyed
-    left join identities on keyed.identity_key = identities.identity_key
+    from calls
+    left join identities on calls.identity_key = identities.identity_key
 
 ),
 

@@ -1,5 +1,7 @@
 -- One row per call. The list has the last word; webhooks fill what it does not say yet, and tell of
 -- calls that it has not brought.
+{{ by('call_id', notes=['identity_key'], before=["{{ touch_told_calls() }}"], tags=['rows']) }}
+
 with
 
 listed as (
@@ -55,11 +57,23 @@ fresh as (
 
 ),
 
-final as (
+calls as (
 
     select * from known
     union all
     select * from fresh
+
+),
+
+final as (
+
+    select
+        calls.*,
+        {{ mart_key('calls', 'call_id') }} as call_key,
+        {{ mart_key('calls', 'channel_id') }} as channel_key,
+        {{ identity_key('calls') }} as identity_key
+    from calls
+    {{ where_touched('call_id') }}
 
 )
 

@@ -1,20 +1,37 @@
+{{ by(
+    'identity_key',
+    before=[
+        "{{ touch('identity_key', this, 'phone_key') }}",
+        "{{ touch('identity_key', this, 'bsuid') }}",
+    ],
+    after=[
+        "{{ touch('message_id', ref('int_messages__unioned'), 'identity_key') }}",
+        "{{ touch('conversation_id', ref('int_conversations__unioned'), 'identity_key') }}",
+        "{{ touch('call_id', ref('int_calls__unioned'), 'identity_key') }}",
+    ],
+) }}
+-- depends_on: {{ ref('int_broadcasts__addressed') }}
+
 with
 
 messages as (
 
     select * from {{ ref('int_messages__unioned') }}
+    {{ where_touched('identity_key') }}
 
 ),
 
 conversations as (
 
     select * from {{ ref('int_conversations__unioned') }}
+    {{ where_touched('identity_key') }}
 
 ),
 
 calls as (
 
     select * from {{ ref('int_calls__unioned') }}
+    {{ where_touched('identity_key') }}
 
 ),
 

@@ -1,3 +1,6 @@
+{{ by('contact_id', notes=['phone_key', 'bsuid']) }}
+-- depends_on: {{ ref('int_conversations__unioned') }}
+
 with
 
 contacts as (
@@ -22,6 +25,7 @@ final as (
         coalesce(phone_keys.country_code, left(contacts.bsuid, 2)) as country_code
     from contacts
     left join phone_keys on contacts.phone = phone_keys.phone
+    {{ where_touched('contact_id') }}
 
 )
 

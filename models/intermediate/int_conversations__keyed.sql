@@ -1,8 +1,11 @@
+{{ by('conversation_id', notes=['thread_key', 'conversation_key']) }}
+
 with
 
 conversations as (
 
     select * from {{ ref('int_conversations__unioned') }}
+    {{ where_touched('conversation_id') }}
 
 ),
 
@@ -12,25 +15,14 @@ identities as (
 
 ),
 
-keyed as (
-
-    select
-        conversations.*,
-        {{ mart_key('conversations', 'conversation_id') }} as conversation_key,
-        {{ mart_key('conversations', 'channel_id') }} as channel_key,
-        {{ identity_key('conversations') }} as identity_key
-    from conversations
-
-),
-
 final as (
 
     select
-        keyed.*,
+        conversations.*,
         identities.contact_key,
-        {{ thread_key('keyed', 'identities', 'conversation_id') }} as thread_key
-    from keyed
-    left join identities on keyed.identity_key = identities.identity_key
+        {{ thread_key('conversations', 'identities', 'conversation_id') }} as thread_key
+    from conversations
+    left join identities on conversations.identity_key = identities.identity_key
 
 )
 

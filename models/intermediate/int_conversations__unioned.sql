@@ -1,4 +1,6 @@
 -- One row per conversation. The list has the last word, except on an end that it has not seen yet.
+{{ by('conversation_id', notes=['identity_key', 'contact_id'], tags=['rows']) }}
+
 with
 
 listed as (
@@ -29,8 +31,10 @@ fresh as (
 conversations as (
 
     select * from listed
+    {{ where_touched('conversation_id') }}
     union all
     select * from fresh
+    {{ where_touched('conversation_id') }}
 
 ),
 
@@ -84,7 +88,10 @@ final as (
         last_active_at,
         coalesce(ended_at, case when is_told_ended then told_ended_at end) as ended_at,
         window_expires_at,
-        fetched_at
+        fetched_at,
+        {{ mart_key('judged', 'conversation_id') }} as conversation_key,
+        {{ mart_key('judged', 'channel_id') }} as channel_key,
+        {{ identity_key('judged') }} as identity_key
     from judged
 
 )

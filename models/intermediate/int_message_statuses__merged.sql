@@ -1,3 +1,7 @@
+{{ by('message_id') }}
+-- depends_on: {{ ref('int_contacts__identities') }}
+-- depends_on: {{ ref('int_templates__named') }}
+
 with
 
 told as (
@@ -56,6 +60,7 @@ final as (
 
     select
         {{ mart_key('events', 'message_id') }} as message_key,
+        message_id,
         max({{ status_rank('status') }}) as status_rank,
         bool_or({{ is_failure('status') }}) as has_failed,
         min(occurred_at) filter (where status = 'sent') as sent_at,
@@ -68,7 +73,8 @@ final as (
         max(pricing_type) as pricing_type,
         bool_or(is_told) as is_told
     from events
-    group by 1
+    {{ where_touched('message_id') }}
+    group by 1, 2
 
 )
 

@@ -1,9 +1,13 @@
 -- The broadcast that a template message belongs to, found by whom and when it was sent to.
+{{ by('message_id') }}
+-- depends_on: {{ ref('int_templates__named') }}
+
 with
 
 messages as (
 
     select * from {{ ref('int_messages__unioned') }}
+    {{ where_touched('message_id') }}
 
 ),
 
@@ -13,41 +17,9 @@ identities as (
 
 ),
 
-recipients as (
-
-    {{ union_rooms('broadcast_recipients') }}
-
-),
-
-broadcasts as (
-
-    {{ union_rooms('broadcasts') }}
-
-),
-
-phone_keys as (
-
-    select * from {{ source('intermediate', 'phone_keys') }}
-
-),
-
 addressed as (
 
-    select
-        recipients.provider,
-        recipients.account,
-        recipients.recipient_id,
-        recipients.broadcast_id,
-        recipients.sent_at,
-        broadcasts.template_name,
-        coalesce(phone_keys.phone_key, {{ digits('recipients.phone') }}) as phone_key
-    from recipients
-    inner join broadcasts
-        on
-            recipients.provider = broadcasts.provider
-            and recipients.account = broadcasts.account
-            and recipients.broadcast_id = broadcasts.broadcast_id
-    left join phone_keys on recipients.phone = phone_keys.phone
+    select * from {{ ref('int_broadcasts__addressed') }}
 
 ),
 
@@ -55,6 +27,7 @@ templates as (
 
     select
         messages.message_key,
+        messages.message_id,
         messages.provider,
         messages.account,
         messages.template_name,
@@ -71,6 +44,7 @@ matched as (
 
     select
         templates.message_key,
+        templates.message_id,
         addressed.broadcast_id,
         row_number() over (
             partition by templates.message_key
@@ -94,6 +68,7 @@ final as (
 
     select
         message_key,
+        message_id,
         broadcast_id
     from matched
     where choice = 1

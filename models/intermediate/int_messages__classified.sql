@@ -1,6 +1,15 @@
+{{ by('message_id', notes=['thread_key', 'conversation_key']) }}
+
 with
 
 messages as (
+
+    select * from {{ ref('int_messages__unioned') }}
+    {{ where_touched('message_id') }}
+
+),
+
+every_message as (
 
     select * from {{ ref('int_messages__unioned') }}
 
@@ -24,6 +33,12 @@ broadcasts as (
 
 ),
 
+templates as (
+
+    select * from {{ ref('int_templates__named') }}
+
+),
+
 message_types as (
 
     select * from {{ ref('message_types') }}
@@ -43,7 +58,7 @@ revoked as (
         provider,
         account,
         original_message_id
-    from messages
+    from every_message
     where message_type = 'revoke' and original_message_id is not null
 
 ),
@@ -53,6 +68,7 @@ joined as (
     select
         messages.*,
         identities.contact_key,
+        templates.template_key,
         coalesce(messages.campaign_id, broadcasts.broadcast_id) as broadcast_id,
         coalesce(sender_origins.is_on_phone, false) as is_on_phone,
         {{ thread_key('messages', 'identities', 'message_id') }} as thread_key,
@@ -82,6 +98,12 @@ joined as (
     left join statuses on messages.message_key = statuses.message_key
     left join identities on messages.identity_key = identities.identity_key
     left join broadcasts on messages.message_key = broadcasts.message_key
+    left join templates
+        on
+            messages.provider = templates.provider
+            and messages.account = templates.account
+            and messages.template_name = templates.template_name
+            and coalesce(messages.template_language, '') = templates.template_language
     left join message_types on messages.message_type = message_types.message_type
     left join sender_origins
         on
@@ -144,6 +166,7 @@ final as (
         text_length,
         template_name,
         template_language,
+        template_key,
         coalesce(message_type = 'template', false) as is_template,
         is_imported,
         is_live,

@@ -1,4 +1,6 @@
 -- The provider's id of messages that a webhook names by the network's id alone. Most rooms have none.
+{{ config(tags=['rows']) }}
+
 with
 
 unnamed as (

@@ -1,3 +1,18 @@
+{{ by(
+    'message_id',
+    notes=['identity_key', 'original_message_id', 'conversation_id'],
+    before=[
+        "{{ touch('message_id', this, 'conversation_id') }}",
+        "{{ touch_renamed_messages() }}",
+    ],
+    after=[
+        "{{ touch('message_id', this, 'original_message_id', column='message_id') }}",
+        "{{ touch('message_id', this, 'original_message_id', column='wa_message_id') }}",
+    ],
+    tags=['rows'],
+) }}
+-- depends_on: {{ ref('int_conversations__unioned') }}
+
 with
 
 listed as (
@@ -40,11 +55,13 @@ both_sources as (
         message_id as known_id,
         true as is_listed
     from listed
+    {{ where_touched('message_id') }}
     union all
     select
         *,
         false as is_listed
     from resolved
+    {{ where_touched('message_id', 'known_id') }}
 
 ),
 

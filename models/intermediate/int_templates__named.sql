@@ -1,3 +1,6 @@
+-- depends_on: {{ ref('int_messages__unioned') }}
+{{ config(post_hook="{{ touch_renamed_templates() }}") }}
+
 with
 
 templates as (

@@ -1,9 +1,12 @@
 -- For each template that reached a thread, the first request after it and before the next one.
+{{ by('thread_key') }}
+
 with
 
 events as (
 
     select * from {{ ref('int_threads__events') }}
+    {{ where_touched('thread_key') }}
 
 ),
 
@@ -29,6 +32,7 @@ numbered as (
 followed as (
 
     select
+        thread_key,
         max(message_key) filter (where is_template_sent) as message_key,
         max(occurred_at) filter (where is_template_sent) as sent_at,
         min(occurred_at) filter (where is_request) as requested_at
@@ -41,6 +45,7 @@ followed as (
 final as (
 
     select
+        thread_key,
         message_key,
         requested_at as replied_at
     from followed

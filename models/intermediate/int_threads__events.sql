@@ -1,9 +1,12 @@
 -- One sort per thread; every fact of turns, sessions and windows is a running value over it.
+{{ by('thread_key') }}
+
 with
 
 timeline as (
 
     select * from {{ ref('int_threads__timeline') }}
+    {{ where_touched('thread_key') }}
 
 ),
 

@@ -1,20 +1,25 @@
+{{ by('thread_key') }}
+
 with
 
 messages as (
 
     select * from {{ ref('int_messages__classified') }}
+    {{ where_touched('thread_key') }}
 
 ),
 
 calls as (
 
     select * from {{ ref('int_calls__classified') }}
+    {{ where_touched('thread_key') }}
 
 ),
 
 conversations as (
 
     select * from {{ ref('int_conversations__keyed') }}
+    {{ where_touched('thread_key') }}
 
 ),
 

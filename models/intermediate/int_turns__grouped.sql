@@ -1,8 +1,11 @@
+{{ by('thread_key', notes=['conversation_key']) }}
+
 with
 
 events as (
 
     select * from {{ ref('int_threads__events') }}
+    {{ where_touched('thread_key') }}
 
 ),
 

@@ -1,20 +1,25 @@
+{{ by('conversation_key') }}
+
 with
 
 conversations as (
 
     select * from {{ ref('int_conversations__keyed') }}
+    {{ where_touched('conversation_key') }}
 
 ),
 
 messages as (
 
     select * from {{ ref('int_messages__classified') }}
+    {{ where_touched('conversation_key') }}
 
 ),
 
 turns as (
 
     select * from {{ ref('fct_turns') }}
+    {{ where_touched('conversation_key') }}
 
 ),
 

@@ -1,20 +1,18 @@
+{{ by('thread_key', before=["{{ touch_repriced_messages() }}"]) }}
+
 with
 
 messages as (
 
     select * from {{ ref('int_messages__classified') }}
+    {{ where_touched('thread_key') }}
 
 ),
 
 events as (
 
     select * from {{ ref('int_threads__events') }}
-
-),
-
-templates as (
-
-    select * from {{ ref('int_templates__named') }}
+    {{ where_touched('thread_key') }}
 
 ),
 
@@ -51,7 +49,7 @@ final as (
         messages.sender_kind,
         messages.message_type,
         cast(messages.text_length as bigint) as text_length,
-        templates.template_key,
+        messages.template_key,
 
         -- times
         messages.occurred_at,
@@ -108,12 +106,6 @@ final as (
     left join priced on messages.message_key = priced.message_key
     cross join first_card
     left join events on messages.message_key = events.message_key
-    left join templates
-        on
-            messages.provider = templates.provider
-            and messages.account = templates.account
-            and messages.template_name = templates.template_name
-            and coalesce(messages.template_language, '') = templates.template_language
 
 )
 

@@ -1,40 +1,11 @@
+-- What depends on the build's clock is added here, when the row is read.
+{{ config(materialized=of_the_clock()) }}
+
 with
 
 windows as (
 
-    select * from {{ ref('int_windows__grouped') }}
-
-),
-
-threads as (
-
-    select * from {{ ref('int_threads__keyed') }}
-
-),
-
-conversations as (
-
-    select * from {{ ref('int_conversations__keyed') }}
-
-),
-
--- What the provider itself says of the thread's newest window.
-promised as (
-
-    select
-        thread_key,
-        max(window_expires_at) as provider_closes_at
-    from conversations
-    group by thread_key
-
-),
-
-numbered as (
-
-    select
-        *,
-        max(episode_number) over (partition by thread_key) as last_episode_number
-    from windows
+    select * from {{ ref('int_windows__reconciled') }}
 
 ),
 
@@ -42,42 +13,37 @@ final as (
 
     select
         -- keys
-        numbered.thread_key || ':' || numbered.episode_number as window_key,
-        threads.provider,
-        threads.account,
-        numbered.thread_key,
-        threads.channel_key,
-        threads.contact_key,
-        numbered.episode_number,
+        thread_key || ':' || episode_number as window_key,
+        provider,
+        account,
+        thread_key,
+        channel_key,
+        contact_key,
+        episode_number,
 
         -- the window
-        numbered.opened_at,
-        numbered.closes_at,
-        numbered.refreshes,
-        numbered.requests,
-        numbered.calls,
+        opened_at,
+        closes_at,
+        refreshes,
+        requests,
+        calls,
 
         -- what the business did in it
-        numbered.first_response_at,
-        numbered.first_response_at is not null as is_answered,
-        numbered.opened_at <= {{ as_of() }} and {{ as_of() }} < numbered.closes_at as is_open,
-        numbered.first_response_at is null and numbered.closes_at <= {{ as_of() }} as is_expired_unanswered,
+        first_response_at,
+        first_response_at is not null as is_answered,
+        opened_at <= {{ as_of() }} and {{ as_of() }} < closes_at as is_open,
+        first_response_at is null and closes_at <= {{ as_of() }} as is_expired_unanswered,
         {{ seconds_between(
-            'numbered.first_response_at', "numbered.opening_before_response_at + interval '24 hours'"
+            'first_response_at', "opening_before_response_at + interval '24 hours'"
         ) }} as seconds_left_at_first_response,
-        numbered.free_form_messages,
-        numbered.template_messages,
-        numbered.is_reopened_by_template,
+        free_form_messages,
+        template_messages,
+        is_reopened_by_template,
 
         -- the provider's own count
-        promised.provider_closes_at,
-        {{ seconds_between('numbered.closes_at', 'promised.provider_closes_at') }} as window_drift_seconds
-    from numbered
-    inner join threads on numbered.thread_key = threads.thread_key
-    left join promised
-        on
-            numbered.thread_key = promised.thread_key
-            and numbered.episode_number = numbered.last_episode_number
+        provider_closes_at,
+        {{ seconds_between('closes_at', 'provider_closes_at') }} as window_drift_seconds
+    from windows
 
 )
 

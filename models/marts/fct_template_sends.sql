@@ -1,20 +1,25 @@
+{{ by('thread_key') }}
+
 with
 
 messages as (
 
     select * from {{ ref('fct_messages') }}
+    {{ where_touched('thread_key') }}
 
 ),
 
 classified as (
 
     select * from {{ ref('int_messages__classified') }}
+    {{ where_touched('thread_key') }}
 
 ),
 
 replies as (
 
     select * from {{ ref('int_templates__replied') }}
+    {{ where_touched('thread_key') }}
 
 ),
 

@@ -1,3 +1,6 @@
+-- What depends on the build's clock is added here, when the row is read.
+{{ config(materialized=of_the_clock()) }}
+
 with
 
 turns as (

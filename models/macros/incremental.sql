@@ -1,0 +1,99 @@
+{#
+    How to make a model incremental.
+
+    A build recomputes only what new rows are about. Each incremental model belongs to one kind of
+    thing: its column `message_id`, `thread_key` or the like says which one a row is about. Two lines:
+
+        {{ by('thread_key') }}
+        … select * from {{ ref('int_threads__events') }} {{ where_touched('thread_key') }}
+
+    `by` deletes the rows of touched things; the model then selects what stands there now, and only
+    that. So the model must be right for any set of things taken alone: every input is either
+    narrowed with `where_touched`, or read whole.
+
+    What is touched stands in one table, `intermediate.touched`: a kind (the name of a column) and a
+    key. It begins with the ids of the raw rows that were loaded, changed or erased. From there it is
+    passed on:
+
+        notes=['thread_key']       what the replaced rows are about, before and after
+        touch('message_id', …)     what else depends on it, as a hook: before=[…] or after=[…]
+
+    A key too many costs time, one too few is a wrong number. The table is emptied when a build has
+    passed its tests, so a build that fails or is killed is taken up by the next one. Nothing that
+    depends on "now" is stored in an incremental model: see int_turns__waiting.
+
+    A model that is none of this is a table and is built whole every time: right, only slower.
+    Models that replace rows of a kind come after all those that note or touch that kind.
+#}
+
+{% macro by(column, notes=[], before=[], after=[]) -%}
+    {%- set noting = "{{ note('" ~ column ~ "', " ~ notes ~ ") }}" -%}
+    {{ config(
+        materialized='incremental',
+        incremental_strategy='append',
+        on_schema_change='fail',
+        pre_hook=before + [noting, "{{ forget('" ~ column ~ "') }}"],
+        post_hook=[noting] + after,
+    ) }}
+{%- endmacro %}
+
+
+{# The keys of one kind that this build has to recompute. #}
+{% macro touched(kind) -%}
+    (select touched.key from {{ source('intermediate', 'touched') }} as touched where touched.kind = '{{ kind }}')
+{%- endmacro %}
+
+
+{# The rows of touched things; all rows in a full build. #}
+{% macro where_touched(kind, column=none) -%}
+    {% if is_incremental() %}where {{ column or kind }} in {{ touched(kind) }}{% endif %}
+{%- endmacro %}
+
+
+{# Tests look at touched things too, and at everything in a full build. Follows a `where`. #}
+{% macro is_touched(kind, column=none) -%}
+    {% if builds_everything() %}true{% else %}{{ column or kind }} in {{ touched(kind) }}{% endif %}
+{%- endmacro %}
+
+
+{% macro builds_everything() -%}
+    {{ return(flags.FULL_REFRESH or flags.WHICH != 'build') }}
+{%- endmacro %}
+
+
+{# Hook: all keys of a kind in the rows of a relation that are about touched things of another. #}
+{% macro touch(kind, relation, about, column=none) -%}
+    {% if is_incremental() %}
+        insert into {{ source('intermediate', 'touched') }} (kind, key)
+        select distinct
+            '{{ kind }}',
+            {{ kind }}
+        from {{ relation }}
+        where {{ column or about }} in {{ touched(about) }} and {{ kind }} is not null
+    {% endif %}
+{%- endmacro %}
+
+
+{# Hook: what the rows of touched things are about besides. #}
+{% macro note(column, kinds) -%}
+    {% if is_incremental() %}
+        {% for kind in kinds %}{{ touch(kind, this, column) }};{% endfor %}
+    {% endif %}
+{%- endmacro %}
+
+
+{# Hook: make room for the rows of touched things. #}
+{% macro forget(column) -%}
+    {% if is_incremental() %}
+        delete from {{ this }} where {{ column }} in {{ touched(column) }}
+    {% endif %}
+{%- endmacro %}
+
+
+{#
+    How a mart is kept whose columns depend on the build's clock: as a view over incremental tables.
+    On PostgreSQL a table: its readers may not see a build at work.
+#}
+{% macro of_the_clock() -%}
+    {{ return('table' if target.type == 'postgres' else 'view') }}
+{%- endmacro %}
