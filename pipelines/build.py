@@ -1,19 +1,22 @@
 """From raw rows to marts: prepare what SQL can't know, then let dbt build and test the models.
 
-Python contributes three things: raw tables that exist even for a resource nobody synced, canonical
-phone keys, and the business clock. Everything else is SQL, in `models/`.
+Python contributes four things: raw tables that exist even for a resource nobody synced, what was
+loaded since the last build, canonical phone keys, and the business clock. Everything else is SQL,
+in `models/`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
-from pipelines import hooks
+from pipelines import changes, hooks
 from pipelines.business_time import BusinessHours, clock
+from pipelines.changes import Made
 from pipelines.dbt_runner import Dbt, count, names, slowest
 from pipelines.errors import BuildFailed, DoblecheckError
 from pipelines.failpoint import failpoint
@@ -21,23 +24,22 @@ from pipelines.phones import phone_key
 from pipelines.providers import find
 from pipelines.warehouse import Connection, Warehouse
 
+if TYPE_CHECKING:
+    from dbt.cli.main import dbtRunnerResult
+
 PREPARED = """
 create table if not exists intermediate.phone_keys (
     phone text primary key, phone_key text, phone_e164 text, country_code text
 );
-drop table if exists intermediate.build_settings cascade;
-create table intermediate.build_settings (as_of timestamptz, timezone text);
-drop table if exists intermediate.business_policies cascade;
-create table intermediate.business_policies (policy text, timezone text);
-drop table if exists intermediate.sla_policies cascade;
-create table intermediate.sla_policies (
+create table if not exists intermediate.build_settings (as_of timestamptz, timezone text);
+create table if not exists intermediate.business_policies (policy text, timezone text);
+create table if not exists intermediate.sla_policies (
     policy text,
     first_response_seconds double precision,
     response_seconds double precision,
     clock text
 );
-drop table if exists intermediate.business_clock cascade;
-create table intermediate.business_clock (
+create table if not exists intermediate.business_clock (
     policy text,
     utc_day date,
     starts_at timestamptz,
@@ -49,18 +51,6 @@ create table intermediate.business_clock (
 
 FIRST_DAY = datetime(2009, 1, 1, tzinfo=UTC)
 """Before it there was no WhatsApp."""
-
-EVENT_TIMES = {
-    "messages": "occurred_at",
-    "calls": "started_at",
-    "conversation_closes": "occurred_at",
-}
-HOOK_TIMES = {
-    "stg_webhooks__messages": "occurred_at",
-    "stg_webhooks__calls": "started_at",
-    "stg_webhooks__conversation_events": "occurred_at",
-}
-"""The staging models whose times the business clock has to cover."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +64,16 @@ class Sla:
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What a build did. `warnings` names tests that found rows and don't stop a build, `slowest`
-    the models that took longest, with their seconds."""
+    """What a build did.
+
+    Attributes:
+        is_full: it built everything.
+        warnings: tests that found rows and don't stop a build.
+        slowest: the models that took longest, with their seconds.
+    """
 
     as_of: datetime
+    is_full: bool
     models: int
     tests: int
     seconds: float
@@ -110,30 +106,44 @@ def build(
     """
     started = time.monotonic()
     as_of = (as_of or datetime.now(UTC)).astimezone(UTC)
+    hours, goals = business_hours or {}, sla or {}
+    made = Made(changes.version(), repr((timezone, sorted(hours.items()), sorted(goals.items()))))
+    dbt = Dbt(warehouse.dbt_output(), warehouse.data_dir, threads=threads, version=made.version)
     failpoint("build.begin")
     warehouse.ensure_raw_tables(find())
     with _prepared(warehouse) as connection:
         hooks.understand(warehouse, connection, find())
-        full = full or hooks.is_redone(connection)
         warehouse.prepare_build(connection)
         connection.execute(PREPARED)
-        warehouse.insert(connection, "intermediate.build_settings", [(as_of, timezone)])
+        connection.execute(changes.TABLES)
+        _write(warehouse, connection, "build_settings", [(as_of, timezone)])
+        full = full or changes.is_first(connection, made)
+        if full:
+            changes.begin_anew(connection)
+        else:
+            changes.find_touched(connection, find(), warehouse.fingerprint)
+        has_news = full or changes.is_touched(connection)
     failpoint("build.prepared")
-    dbt = Dbt(warehouse.dbt_output(), warehouse.data_dir, threads=threads)
-    dbt.run("run", "--select", "path:staging")
+    if has_news:
+        _build_rows(dbt, full=full)
     failpoint("build.staged")
     with _prepared(warehouse) as connection:
         write_phone_keys(warehouse, connection)
         failpoint("build.keyed")
-        write_business_clock(warehouse, connection, business_hours or {}, as_of=as_of)
-        write_sla_policies(warehouse, connection, sla or {})
+        write_business_clock(warehouse, connection, hours, as_of=as_of)
+        write_sla_policies(warehouse, connection, goals)
+        if not full:
+            changes.touch_edges_of_the_clock(connection)
+            has_news = changes.is_touched(connection) or not warehouse.keeps_marts
     failpoint("build.clocked")
-    built = dbt.run("build", "--exclude", "path:staging", *(["--full-refresh"] if full else []))
-    failpoint("build.built")
+    built = _build_marts(dbt, full=full, has_news=has_news)
+    failpoint("build.tested")
     with _prepared(warehouse) as connection:
-        hooks.forget_redone(connection)
+        changes.passed(connection, find(), warehouse.fingerprint, made, as_of=as_of, full=full)
+    failpoint("build.built")
     return BuildResult(
         as_of=as_of,
+        is_full=full,
         models=count(built, "model"),
         tests=count(built, "test"),
         seconds=time.monotonic() - started,
@@ -142,12 +152,28 @@ def build(
     )
 
 
+def _build_rows(dbt: Dbt, *, full: bool) -> None:
+    """The models that phone keys and the business clock are made from."""
+    if full:
+        dbt.run("run", "--full-refresh", "--select", "path:staging", "tag:rows")
+    else:
+        dbt.run("run", "--select", "tag:rows", "--exclude", "config.materialized:view")
+
+
+def _build_marts(dbt: Dbt, *, full: bool, has_news: bool) -> dbtRunnerResult:
+    """The other models, and the tests: everything, what was touched, or what the clock moves."""
+    if full:
+        return dbt.run("build", "--full-refresh", "--exclude", "path:staging", "tag:rows")
+    if has_news:
+        return dbt.run("build", "--exclude", "path:staging", "tag:rows", "resource_type:seed")
+    return dbt.run("build", "--select", "tag:clock")
+
+
 def write_phone_keys(warehouse: Warehouse, connection: Connection) -> None:
-    """Add the canonical key of every phone in staging that has none yet."""
-    union = " union ".join(f"select phone from staging.{_quoted(view)}" for view in _phone_views())
+    """Add the canonical key of every phone that has none yet."""
     missing = connection.execute(
-        f"select phone from ({union}) as phones where phone is not null"
-        " and phone not in (select phone from intermediate.phone_keys)"
+        "select phone from intermediate.int_phones__written"
+        " where phone not in (select phone from intermediate.phone_keys)"
     ).fetchall()
     keys = [(phone, *phone_key(phone)) for (phone,) in missing]
     warehouse.insert(connection, "intermediate.phone_keys", keys)
@@ -162,14 +188,14 @@ def write_business_clock(
 ) -> None:
     """Write the policies and, for each, the clock over all the days that have events."""
     policies = [(name, hours.timezone) for name, hours in business_hours.items()]
-    warehouse.insert(connection, "intermediate.business_policies", policies)
+    _write(warehouse, connection, "business_policies", policies)
     first, last = _days_of_events(connection, as_of)
     segments = [
         (name, *segment)
         for name, hours in business_hours.items()
         for segment in clock(hours, first=first, last=last)
     ]
-    warehouse.insert(connection, "intermediate.business_clock", segments)
+    _write(warehouse, connection, "business_clock", segments)
 
 
 def write_sla_policies(
@@ -180,7 +206,7 @@ def write_sla_policies(
         (name, goal.first_response_seconds, goal.response_seconds, goal.clock)
         for name, goal in sla.items()
     ]
-    warehouse.insert(connection, "intermediate.sla_policies", rows)
+    _write(warehouse, connection, "sla_policies", rows)
 
 
 @contextmanager
@@ -198,16 +224,12 @@ def _prepared(warehouse: Warehouse) -> Iterator[Connection]:
             ) from None
 
 
-def _phone_views() -> list[str]:
-    return [*(f"stg_{room.name}__phones" for room in find()), "stg_webhooks__phones"]
-
-
-def _event_times() -> Iterator[tuple[str, str]]:
-    """The staging views that have times the business clock has to cover, and their column."""
-    for things, instant in EVENT_TIMES.items():
-        for room in find():
-            yield f"stg_{room.name}__{things}", instant
-    yield from HOOK_TIMES.items()
+def _write(
+    warehouse: Warehouse, connection: Connection, table: str, rows: Sequence[Sequence[Any]]
+) -> None:
+    """Put rows in the place of what a prepared table held."""
+    connection.execute(f"delete from intermediate.{table}")
+    warehouse.insert(connection, f"intermediate.{table}", rows)
 
 
 def _days_of_events(connection: Connection, as_of: datetime) -> tuple[date, date]:
@@ -216,17 +238,10 @@ def _days_of_events(connection: Connection, as_of: datetime) -> tuple[date, date
     A provider's nonsense date makes no clock of a thousand years: outside, business time is null.
     """
     believable = (FIRST_DAY, as_of + timedelta(days=366))
-    times = " union all ".join(
-        f"select {instant} as instant from staging.{_quoted(view)}"
-        for view, instant in _event_times()
-    )
     ends = connection.execute(
-        f"select min(instant), max(instant) from ({times}) as t where instant between $1 and $2",
+        "select min(instant), max(instant) from intermediate.int_threads__instants"
+        " where instant between $1 and $2",
         believable,
     ).fetchall()[0]
     days = [instant.astimezone(UTC).date() for instant in (as_of, *ends) if instant is not None]
     return min(days) - timedelta(days=1), max(days) + timedelta(days=3)
-
-
-def _quoted(identifier: str) -> str:
-    return '"' + identifier.replace('"', '""') + '"'

@@ -24,13 +24,21 @@ class Dbt:
 
     Args:
         output: how it connects, as an output of a dbt profile.
+        version: of the project; while it is the same, the project is read once per process.
     """
 
-    def __init__(self, output: Mapping[str, Any], data_dir: Path, *, threads: int | None) -> None:
+    def __init__(
+        self,
+        output: Mapping[str, Any],
+        data_dir: Path,
+        *,
+        threads: int | None = None,
+        version: str = "",
+    ) -> None:
         self._home = data_dir / "dbt"
         self._home.mkdir(parents=True, exist_ok=True)
         self._write_profile({**output, "threads": threads or os.cpu_count() or 1})
-        self._manifest: Any = None
+        self._key = (version, output["type"], _database(output))
 
     def run(self, command: str, *arguments: str) -> dbtRunnerResult:
         """Run one command.
@@ -40,11 +48,13 @@ class Dbt:
         """
         from dbt.cli.main import dbtRunner
 
-        runner = dbtRunner(manifest=self._manifest)
+        runner = dbtRunner(manifest=_manifests.get(self._key))
         result = runner.invoke([*_QUIET, command, *arguments, *self._flags(command)])
-        self._manifest = runner.manifest
         if command == "build":
             self._note_tests(result)
+        if runner.manifest is not None:
+            _manifests.clear()  # of an older version
+            _manifests[self._key] = runner.manifest
         if not result.success:
             raise BuildFailed(
                 f"dbt {command} failed: {_reason(result)}",
@@ -91,6 +101,15 @@ class Dbt:
     def _write_profile(self, output: Mapping[str, Any]) -> None:
         profile = {"doblecheck": {"target": "warehouse", "outputs": {"warehouse": output}}}
         (self._home / "profiles.yml").write_text(json.dumps(profile))  # JSON is YAML
+
+
+_manifests: dict[tuple[str, str, str], Any] = {}
+"""What dbt made of the project: reading it takes seconds, on every command."""
+
+
+def _database(output: Mapping[str, Any]) -> str:
+    """The database's name, which stands in every relation of the manifest."""
+    return str(output["dbname"]) if "dbname" in output else Path(output["path"]).stem
 
 
 _QUIET = (

@@ -26,7 +26,7 @@
     Models that replace rows of a kind come after all those that note or touch that kind.
 #}
 
-{% macro by(column, notes=[], before=[], after=[]) -%}
+{% macro by(column, notes=[], before=[], after=[], tags=[]) -%}
     {%- set noting = "{{ note('" ~ column ~ "', " ~ notes ~ ") }}" -%}
     {{ config(
         materialized='incremental',
@@ -34,6 +34,7 @@
         on_schema_change='fail',
         pre_hook=before + [noting, "{{ forget('" ~ column ~ "') }}"],
         post_hook=[noting] + after,
+        tags=tags,
     ) }}
 {%- endmacro %}
 
@@ -46,7 +47,7 @@
 
 {# The rows of touched things; all rows in a full build. #}
 {% macro where_touched(kind, column=none) -%}
-    {% if is_incremental() %}where {{ column or kind }} in {{ touched(kind) }}{% endif %}
+    {% if replaces_rows() %}where {{ column or kind }} in {{ touched(kind) }}{% endif %}
 {%- endmacro %}
 
 
@@ -56,14 +57,20 @@
 {%- endmacro %}
 
 
+{# Not in a full build, nor in a unit test, where all rows are given. #}
+{% macro replaces_rows() -%}
+    {{ return(not builds_everything() and is_incremental()) }}
+{%- endmacro %}
+
+
 {% macro builds_everything() -%}
-    {{ return(flags.FULL_REFRESH or flags.WHICH != 'build') }}
+    {{ return(flags.FULL_REFRESH or flags.WHICH not in ('build', 'run')) }}
 {%- endmacro %}
 
 
 {# Hook: all keys of a kind in the rows of a relation that are about touched things of another. #}
 {% macro touch(kind, relation, about, column=none) -%}
-    {% if is_incremental() %}
+    {% if replaces_rows() %}
         insert into {{ source('intermediate', 'touched') }} (kind, key)
         select distinct
             '{{ kind }}',
@@ -76,7 +83,7 @@
 
 {# Hook: what the rows of touched things are about besides. #}
 {% macro note(column, kinds) -%}
-    {% if is_incremental() %}
+    {% if replaces_rows() %}
         {% for kind in kinds %}{{ touch(kind, this, column) }};{% endfor %}
     {% endif %}
 {%- endmacro %}
@@ -84,7 +91,7 @@
 
 {# Hook: make room for the rows of touched things. #}
 {% macro forget(column) -%}
-    {% if is_incremental() %}
+    {% if replaces_rows() %}
         delete from {{ this }} where {{ column }} in {{ touched(column) }}
     {% endif %}
 {%- endmacro %}

@@ -118,6 +118,9 @@ class Warehouse(ABC):
     name: str
     data_dir: Path
 
+    fingerprint: str
+    """SQL of a 64-bit number that stands for every column of `raw_row`, a row of any table."""
+
     @abstractmethod
     def lock(self) -> AbstractContextManager[None]:
         """Hold the warehouse for one run. It is free again when the holder dies.
@@ -179,6 +182,9 @@ class Warehouse(ABC):
         """Our error for one that time or the reader can mend; None for others."""
         is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         return disk_full() if is_full else None
+
+    keeps_marts = True
+    """Whether a build finds the marts where the last one left them: then it changes only some."""
 
     has_row_keys = False
     """Whether raw tables have a unique index on their keys: a merge needs it, or does not."""

@@ -59,6 +59,8 @@ class DuckDBWarehouse(Warehouse):
         self.link = data_dir / "analytics.duckdb"
         self.published = data_dir / "published"
 
+    fingerprint = "cast(hash(raw_row) >> 1 as bigint)"
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the warehouse for one run. The operating system frees it when the holder dies.

@@ -107,6 +107,9 @@ class PostgresWarehouse(Warehouse):
         self.name = f"postgresql://{host}:{self._options['port']}/{self._options['dbname']}"
         self._holder: psycopg.Connection[Any] | None = None
 
+    keeps_marts = False  # a publication moves them away
+    fingerprint = "hashtextextended(cast(raw_row as text), 0)"
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the warehouse for one run, by a transaction that stays open and does nothing.
