@@ -69,14 +69,14 @@
 
 
 {# Hook: all keys of a kind in the rows of a relation that are about touched things of another. #}
-{% macro touch(kind, relation, about, column=none) -%}
+{% macro touch(kind, relation, about, column=none, key=none) -%}
     {% if replaces_rows() %}
         insert into {{ source('intermediate', 'touched') }} (kind, key)
         select distinct
             '{{ kind }}',
-            {{ kind }}
+            {{ key or kind }}
         from {{ relation }}
-        where {{ column or about }} in {{ touched(about) }} and {{ kind }} is not null
+        where {{ column or about }} in {{ touched(about) }} and {{ key or kind }} is not null
     {% endif %}
 {%- endmacro %}
 

@@ -79,11 +79,10 @@ class Bench:
                 "where table_schema in ('intermediate', 'marts') order by 1"
             ).fetchall()
             return {
-                name: connection.sql(f"select {_rounded(connection, name)} from {name} order by all")
-                .to_arrow_table()
+                name: _sorted(connection, name)
                 for (name,) in names
                 if name.split(".")[1] not in KEPT_APART
-            }  # fmt: skip
+            }
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect(str(self.path))
@@ -108,13 +107,13 @@ def _counted(table: pa.Table) -> set[tuple[tuple[str, Any], ...]]:
     return {tuple(row.items()) for row in table.to_pylist()}
 
 
-def _rounded(connection: duckdb.DuckDBPyConnection, name: str) -> str:
-    """All columns; sums of fractions depend on the order they are added in."""
-    columns = connection.execute(f"describe {name}").fetchall()
-    return ", ".join(
+def _sorted(connection: duckdb.DuckDBPyConnection, name: str) -> pa.Table:
+    """All rows; sums of fractions depend on the order they are added in, so they are rounded."""
+    columns = ", ".join(
         f'round("{column}", 6) as "{column}"' if kind == "DOUBLE" else f'"{column}"'
-        for column, kind, *_ in columns
+        for column, kind, *_ in connection.execute(f"describe {name}").fetchall()
     )
+    return connection.sql(f"select {columns} from {name} order by all").to_arrow_table()
 
 
 def _by_table(rows: Iterable[Named]) -> dict[str, list[Row]]:

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from histories import AS_OF, TABLES, Rows, Thread, play, random_threads
+from histories import AS_OF, Rows, Thread, play, random_threads
 from rebuilding import Bench, differences
-from .test_metrics_oracle import BARE, CONFIGURED, parsed
 
 from pipelines.build import Sla
+
+from .test_metrics_oracle import BARE, CONFIGURED, parsed
 
 FEW, MANY = 2, 200
 ONLY = os.environ.get("DOBLECHECK_HISTORY")
