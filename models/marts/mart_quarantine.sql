@@ -1,3 +1,5 @@
+{{ config(tags=['clock']) }}
+
 with
 
 rejected as (

@@ -64,5 +64,5 @@ def test_a_failing_model_is_named_and_no_row_is_shown(warehouse):
     warehouse.run("alter table raw_kapso.messages add column kapso_direction text[]")
     with pytest.raises(BuildFailed) as failure:
         warehouse.build()
-    assert "stg_kapso__messages" in str(failure.value)
+    assert "int_messages__" in str(failure.value)
     assert "secret" not in str(failure.value) + failure.value.hint
