@@ -1,6 +1,16 @@
 -- One row per call. The list has the last word; webhooks fill what it does not say yet, and tell of
 -- calls that it has not brought.
-{{ by('call_id', notes=['identity_key'], before=["{{ touch_told_calls() }}"], tags=['rows']) }}
+{{ by(
+    'call_id',
+    notes=['identity_key'],
+    before=[
+        "{{ touch('call_id', this, 'call_id', key='network_call_id') }}",
+        "{{ touch('call_id', rooms('calls'), 'call_id', key='network_call_id') }}",
+        "{{ touch('call_id', this, 'call_id', column='network_call_id') }}",
+        "{{ touch('call_id', rooms('calls'), 'call_id', column='network_call_id') }}",
+    ],
+    tags=['rows'],
+) }}
 
 with
 

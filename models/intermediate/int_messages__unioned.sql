@@ -3,7 +3,11 @@
     notes=['identity_key', 'original_message_id', 'conversation_id'],
     before=[
         "{{ touch('message_id', this, 'conversation_id') }}",
+        "{{ touch('message_id', this, 'message_id', key='wa_message_id') }}",
+        "{{ touch('message_id', ref('int_messages__named'), 'message_id', key='wa_message_id') }}",
         "{{ touch_renamed_messages() }}",
+        "{{ touch('message_id', ref('int_messages__named'), 'message_id', column='wa_message_id') }}",
+        "{{ touch('message_id', this, 'message_id', column='wa_message_id') }}",
     ],
     after=[
         "{{ touch('message_id', this, 'original_message_id', column='message_id') }}",

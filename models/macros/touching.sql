@@ -1,43 +1,29 @@
 {# What else has to be recomputed, where the rule is more than one look at one table: hooks. #}
 
 
+{# Rows of all rooms, to look for keys in. #}
+{% macro rooms(model) -%}
+    ({{ union_rooms(model) }}) as rooms
+{%- endmacro %}
+
+
 {#
-    Messages that a webhook names by the network's id alone: the row of such a one is kept under that
-    id until the provider's own is known. Whatever shares a network's id is recomputed together.
+    Messages that are kept under the network's id, since a webhook named them by nothing else, and
+    whose own id is known by now.
 #}
 {% macro touch_renamed_messages() -%}
     {% if replaces_rows() %}
-        {%- set names = ref('int_messages__named') -%}
-        {{ touch('message_id', this, 'message_id', key='wa_message_id') }};
-        {{ touch('message_id', names, 'message_id', key='wa_message_id') }};
         insert into {{ source('intermediate', 'touched') }} (kind, key)
         select distinct
             'message_id',
             names.wa_message_id
-        from {{ names }} as names
+        from {{ ref('int_messages__named') }} as names
         inner join {{ this }} as messages
             on
                 names.provider = messages.provider
                 and names.account = messages.account
                 and names.wa_message_id = messages.message_id
-                and names.message_id <> messages.message_id;
-        {{ touch('message_id', names, 'message_id', column='wa_message_id') }};
-        {{ touch('message_id', this, 'message_id', column='wa_message_id') }};
-    {% endif %}
-{%- endmacro %}
-
-
-{# Calls that webhooks tell of, under the network's id, and the list under its own. #}
-{% macro touch_told_calls() -%}
-    {% if replaces_rows() %}
-        {%- set seen = [this] -%}
-        {%- for provider in var('providers') %}{% do seen.append(ref('stg_' ~ provider ~ '__calls')) %}{% endfor -%}
-        {% for calls in seen %}
-            {{ touch('call_id', calls, 'call_id', key='network_call_id') }};
-        {% endfor %}
-        {% for calls in seen %}
-            {{ touch('call_id', calls, 'call_id', column='network_call_id') }};
-        {% endfor %}
+                and names.message_id <> messages.message_id
     {% endif %}
 {%- endmacro %}
 
