@@ -120,12 +120,11 @@ def _log(log: DeliveryLog, now: datetime) -> LogStatus:
         backlog = log.backlog()
     except LogError as error:
         return LogStatus(problem=str(error))
-    oldest = backlog.oldest_at
     return LogStatus(
         deliveries=backlog.last_sequence,
         not_ingested=backlog.records,
-        oldest_at=oldest,
-        age_seconds=max((now - oldest).total_seconds(), 0.0) if oldest else None,
+        oldest_at=backlog.oldest_at,
+        age_seconds=backlog.age_seconds(now),
     )
 
 

@@ -32,6 +32,7 @@ LINGER_SECONDS = 2.0
 sends may never see the answer."""
 
 MOST_HEADER_BYTES = 16 * 1024
+
 HELD_BYTES = 64 * 1024 * 1024
 """Of all bodies in memory at once."""
 

@@ -87,6 +87,10 @@ class Backlog:
     last_sequence: int
     ingested: int
 
+    def age_seconds(self, now: datetime) -> float | None:
+        """How long the first has waited; None when none does."""
+        return max((now - self.oldest_at).total_seconds(), 0.0) if self.oldest_at else None
+
 
 Rewrite = Callable[[Delivery], bytes]
 """What is to be left of a delivery's body: the body itself when nothing changes, empty bytes when

@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from pipelines.errors import LogError
-from pipelines.receiver.log import Backlog, DeliveryLog
+from pipelines.receiver.log import DeliveryLog
 
 REASONS = (
     "signature",  # 401
@@ -85,7 +85,7 @@ class _Now(Collector):
         except LogError:
             return
         yield _gauge("backlog_records", "Deliveries not ingested yet", backlog.records)
-        age = age_seconds(backlog)
+        age = backlog.age_seconds(datetime.now(UTC)) or 0.0
         yield _gauge("backlog_age_seconds", "Age of the oldest delivery not ingested yet", age)
         yield _gauge("log_records", "Deliveries ever stored", backlog.last_sequence)
 
@@ -96,10 +96,3 @@ class _Now(Collector):
 
 def _gauge(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily(f"doblecheck_receiver_{name}", text, value)
-
-
-def age_seconds(backlog: Backlog, now: datetime | None = None) -> float:
-    """How long the oldest delivery has waited for ingest; 0 when none does."""
-    if backlog.oldest_at is None:
-        return 0.0
-    return max(((now or datetime.now(UTC)) - backlog.oldest_at).total_seconds(), 0.0)
