@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from enum import IntEnum
 from heapq import heappop, heappush
 from itertools import count
+from typing import Protocol
 
 WINDOW_SECONDS = 61.0
 """A minute, and a second more: requests reach the provider later than they start, some more than
@@ -47,6 +48,16 @@ def urgent(level: Urgency) -> Iterator[None]:
         _URGENCY.reset(token)
 
 
+class Memory(Protocol):
+    """Remembers when requests began, longer than a process lives."""
+
+    def recent(self, now: float) -> list[float]:
+        """When the requests of the last minute began, the oldest first."""
+
+    def add(self, at: float) -> None:
+        """Note a request."""
+
+
 class Gate:
     """Lets requests start: at most `per_minute` in any 60 seconds, at most `concurrency` at once,
     the most urgent first, and first come first served among equals.
@@ -66,6 +77,12 @@ class Gate:
         self._count = count()
         self._keeper: asyncio.Task[None] | None = None
         self._not_before = 0.0
+        self._memory: Memory | None = None
+
+    def remember(self, memory: Memory) -> None:
+        """Count the requests that were made before, and note those that will be."""
+        self._memory = memory
+        self._starts.extend(memory.recent(self._clock()))
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -79,7 +96,7 @@ class Gate:
     async def _enter(self) -> None:
         if self._is_wide_open():
             await self._slots.acquire()
-            self._starts.append(self._clock())
+            self._start()
             return
         ticket = asyncio.get_running_loop().create_future()
         heappush(self._line, (_URGENCY.get(), next(self._count), ticket))
@@ -121,6 +138,12 @@ class Gate:
             self._let_in()
         self._keeper = None
 
+    def _start(self) -> None:
+        now = self._clock()
+        self._starts.append(now)
+        if self._memory is not None:
+            self._memory.add(now)
+
     def _is_wide_open(self) -> bool:
         """Whether nobody waits and enough is left for whoever comes next: order does not matter."""
         is_free = self._keeper is None and not self._slots.locked()
@@ -131,7 +154,7 @@ class Gate:
         while self._line:
             ticket = heappop(self._line)[2]
             if not ticket.done():
-                self._starts.append(self._clock())
+                self._start()
                 ticket.set_result(None)
                 return
         self._slots.release()

@@ -20,6 +20,7 @@ from pipelines.failpoint import failpoint
 from pipelines.loading import Loader, writing
 from pipelines.provider import Provider
 from pipelines.pull import CHUNK_ROWS, Outcome, Pull
+from pipelines.quota import Left, Spent
 from pipelines.settings import Account
 from pipelines.transport import Transport
 from pipelines.warehouse import SyncState, Warehouse
@@ -106,12 +107,17 @@ def sync_account(warehouse: Warehouse, room: Provider, account: Account, order: 
     report = Report(room.name, account.name)
     try:
         failpoint("sync.account")
+        spent = Spent(warehouse.data_dir, account.key)
         with _loop() as loop, _client(loop, room, account, order.is_stopping) as client:
+            client.transport.remember(spent)
             try:
                 _Sync(warehouse, room, account, order, loop, client, report).run()
             finally:
                 report.requests = client.transport.requests
                 report.per_minute = client.transport.per_minute
+                left = report.left if report.has_more else 0
+                spent.leave(Left(f"{room.name}:{account.name}", report.per_minute, left))
+                spent.close()
     except DoblecheckError as error:
         report.error = error
     report.seconds = time.monotonic() - started

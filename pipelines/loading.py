@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -159,8 +160,15 @@ class Loader:
         folder and at home."""
         os.environ["DLT_PROJECT_DIR"] = str(self._home)
         os.environ["DLT_DATA_DIR"] = str(self._home)
-        import dlt  # slow to import
+        with _unimported("streamlit"):
+            return self._configured()
 
+    def _configured(self) -> Pipeline:
+        import dlt  # slow to import
+        import pyarrow as pa
+
+        # Arrow's own allocator keeps a hundred megabytes of what it once held.
+        pa.set_memory_pool(pa.system_memory_pool())
         dlt.config["runtime.dlthub_telemetry"] = False
         dlt.config["runtime.log_level"] = "ERROR"
         dlt.config["runtime.intercept_signals"] = False  # the run decides what a signal ends
@@ -187,6 +195,20 @@ class Loader:
             if ours:
                 raise ours[0] from None
             raise _unexplained(doing, error, causes[-1]) from None
+
+
+@contextmanager
+def _unimported(name: str) -> Iterator[None]:
+    """Keep a module out: dlt imports Streamlit, if it is installed, to look for secrets there. It
+    takes 60 MB and half a second."""
+    is_imported = name in sys.modules
+    if not is_imported:
+        sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if not is_imported:
+            del sys.modules[name]
 
 
 def _look_through(pipeline: Pipeline) -> None:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 P = TypeVar("P")
 
-CHUNK_ROWS = 50_000
+CHUNK_ROWS = 20_000
 """Rows kept in memory before they are loaded: what a kill -9 can cost to read again."""
 
 MERGE = {"disposition": "merge", "strategy": "upsert"}
@@ -189,8 +189,7 @@ class Pull:
         """Keep the rows of a page, without asking at once which are known: that costs less.
         Return how many may be new."""
         failpoint("pull.page")
-        lander = self._landers.setdefault(table.name, Lander(table))
-        records, bad = land(lander, page.rows, page.fetched_at)
+        records, bad = land(self._lander(table), page.rows, page.fetched_at)
         outcome = self.outcomes[table.name]
         outcome.read += len(page.rows)
         outcome.changed += self._kept_of(table).add(records)
@@ -200,6 +199,11 @@ class Pull:
         self.on_page(table.name, len(page.rows))
         failpoint("pull.taken")
         return len(records)
+
+    def _lander(self, table: Table) -> Lander:
+        if table.name not in self._landers:
+            self._landers[table.name] = Lander(table)
+        return self._landers[table.name]
 
     def _kept_of(self, table: Table) -> Kept:
         if table.name not in self._kept:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pipelines.journal import Entry
     from pipelines.load import Report
     from pipelines.provider import Check
-    from pipelines.status import LogStatus, Status
+    from pipelines.status import BudgetStatus, LogStatus, Status
     from pipelines.verify import Verified
 
 PROGRESS_SECONDS = 5.0
@@ -295,6 +295,9 @@ def status(found: Status, *, as_json: bool) -> None:
         "last error",
     )  # fmt: skip
     sys.stdout.write(table(columns, rows))
+    if found.budgets:
+        print()
+        _budgets(found.budgets)
     snapshot = (
         f"{found.snapshot} ({found.published_at:%Y-%m-%d %H:%M} UTC)"
         if found.published_at
@@ -313,6 +316,20 @@ def status(found: Status, *, as_json: bool) -> None:
 def _received(hook: HookStatus) -> str:
     age = as_duration(hook.age_seconds)
     return f"the last one {age} ago" if age else "none received"
+
+
+def _budgets(budgets: Sequence[BudgetStatus]) -> None:
+    """Print what each account may still ask, and has to."""
+    rows = [
+        (
+            budget.account,
+            f"{budget.last_minute:,} of {budget.per_minute:,}",
+            "unknown" if budget.left is None else budget.left,
+            as_duration(budget.left_seconds),
+        )
+        for budget in budgets
+    ]
+    sys.stdout.write(table(("account", "requests in the last minute", "left", "at best"), rows))
 
 
 def _runs(entries: Sequence[Entry]) -> None:

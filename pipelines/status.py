@@ -11,6 +11,7 @@ from pipelines.errors import LogError
 from pipelines.hook_status import HookStatus
 from pipelines.journal import Entry, Journal
 from pipelines.provider import Provider
+from pipelines.quota import told
 from pipelines.receiver.log import DeliveryLog
 from pipelines.warehouse import Connection, Warehouse, sync_states
 
@@ -44,6 +45,25 @@ class ResourceStatus:
 
 
 @dataclass(frozen=True)
+class BudgetStatus:
+    """What an account may ask its provider, and what it still has to.
+
+    Attributes:
+        account: `<provider>:<name>`.
+        per_minute: requests that it may make in a minute.
+        last_minute: requests that it made in the last one.
+        left: requests that the last sync left to the next, estimated; None when that can't be told.
+        left_seconds: what they take at best.
+    """
+
+    account: str
+    per_minute: int
+    last_minute: int
+    left: int | None
+    left_seconds: float | None
+
+
+@dataclass(frozen=True)
 class LogStatus:
     """The log of webhook deliveries.
 
@@ -64,8 +84,8 @@ class LogStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """The warehouse, its newest snapshot, every resource that was ever synced, the webhooks of each
-    account, the log of their deliveries, and the last runs, the newest first."""
+    """The warehouse, its newest snapshot, every resource that was ever synced, the webhooks and the
+    budget of each account, the log of deliveries, and the last runs, the newest first."""
 
     warehouse: str
     snapshot: str | None
@@ -73,6 +93,7 @@ class Status:
     is_running: bool
     resources: tuple[ResourceStatus, ...]
     webhooks: tuple[HookStatus, ...]
+    budgets: tuple[BudgetStatus, ...]
     log: LogStatus
     runs: tuple[Entry, ...]
 
@@ -102,6 +123,7 @@ def read(
         is_running=seen.is_running,
         resources=resources,
         webhooks=webhooks,
+        budgets=tuple(_budgets(warehouse)),
         log=_log(log, now),
         runs=tuple(Journal(warehouse.data_dir).last()),
     )
@@ -113,6 +135,12 @@ def _webhooks(
     if connection is None:
         return ()
     return hook_status.read(connection, rooms, now=now, silent_after=after)
+
+
+def _budgets(warehouse: Warehouse) -> Iterator[BudgetStatus]:
+    for left, last_minute in told(warehouse.data_dir):
+        seconds = None if left.requests is None else left.requests * 60 / max(1, left.per_minute)
+        yield BudgetStatus(left.account, left.per_minute, last_minute, left.requests, seconds)
 
 
 def _log(log: DeliveryLog, now: datetime) -> LogStatus:

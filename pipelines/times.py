@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 
@@ -26,3 +27,11 @@ def sortable(text: object) -> str | None:
     """The same instant as text that sorts as it does: UTC, always six fraction digits."""
     time = parse_time(text)
     return None if time is None else time.isoformat(timespec="microseconds")
+
+
+def newest(texts: Sequence[object]) -> str | None:
+    """The latest of some times, sortable; None when none is named."""
+    found = [text for text in texts if isinstance(text, str) and text]
+    if found and len({len(text) for text in found}) == 1 and all(t[-1] == "Z" for t in found):
+        found = [max(found)]  # written alike, they sort as they are
+    return max(filter(None, map(sortable, found)), default=None)

@@ -37,7 +37,7 @@ from pipelines.errors import (
     Unreachable,
 )
 from pipelines.failpoint import failpoint
-from pipelines.gate import Gate, Sleep
+from pipelines.gate import Gate, Memory, Sleep
 from pipelines.salvage import decode, salvage
 
 log = logging.getLogger(__name__)
@@ -49,6 +49,7 @@ BODY_TRIES = 3
 TOTAL_SECONDS = 60.0
 MAX_WAIT_SECONDS = 120.0
 MAX_BODY_BYTES = 64 * 1024 * 1024
+TIMEOUTS = httpx.Timeout(30.0, connect=10.0).as_dict()
 GRACE_SECONDS = 2.0
 """How long a request that is on its way may take when the run is asked to end."""
 
@@ -95,7 +96,7 @@ class _Shared:
         asking: the calls that go on, each within a time limit that a stop sets.
     """
 
-    client: httpx.AsyncClient
+    carrier: httpx.AsyncBaseTransport
     gate: Gate
     ended: ProviderError | None = None
     requests: int = 0
@@ -113,7 +114,8 @@ class Transport:
         requests_per_minute: the plan's quota.
         concurrency: requests in the air at once.
         retry_seconds: the wait before a second try; it doubles with every further one.
-        client: for tests; by default a new one without redirects.
+        carrier: brings a request to the host and its answer back; by default aiohttp's
+            connections. It follows no redirect, so the key can't travel to another host.
     """
 
     def __init__(
@@ -125,14 +127,15 @@ class Transport:
         requests_per_minute: int,
         concurrency: int,
         retry_seconds: float = 0.5,
-        client: httpx.AsyncClient | None = None,
+        carrier: httpx.AsyncBaseTransport | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        self._title, self._headers = title, dict(headers)
+        self._title = title
+        self._headers = httpx.Headers({"Accept-Encoding": "gzip, deflate", **headers})
         self._base = base_url.rstrip("/")
         self._shared = _Shared(
-            client or _client(concurrency),
+            carrier or AiohttpTransport(client=lambda: _session(concurrency)),
             Gate(requests_per_minute, concurrency, clock=clock, sleep=sleep),
         )
         self._sleep, self._retry_seconds = sleep, retry_seconds
@@ -143,12 +146,16 @@ class Transport:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._shared.client.aclose()
+        await self._shared.carrier.aclose()
 
     @property
     def per_minute(self) -> int:
         """The quota that is kept: the smaller of the settings' and the provider's."""
         return self._shared.gate.per_minute
+
+    def remember(self, memory: Memory) -> None:
+        """Count the account's requests of earlier processes. Called before the first one."""
+        self._shared.gate.remember(memory)
 
     @property
     def requests(self) -> int:
@@ -256,11 +263,20 @@ class Transport:
         try:
             # A read timeout counts per chunk: a body that drips needs a deadline of its own.
             async with asyncio.timeout(TOTAL_SECONDS):
-                request = self._shared.client.stream(
-                    "GET", self._base + path, params=params, headers=self._headers
+                # Not by an httpx client: what it adds costs half as much again as the request.
+                request = httpx.Request(
+                    "GET",
+                    self._base + path,
+                    params=params,
+                    headers=self._headers,
+                    extensions={"timeout": TIMEOUTS},
                 )
-                async with request as response:
+                response = await self._shared.carrier.handle_async_request(request)
+                response.request = request  # it tells who asked when its body is not what it says
+                try:
                     return response, await self._read(response, path)
+                finally:
+                    await response.aclose()
         except (httpx.HTTPError, aiohttp.ClientError, TimeoutError) as error:
             # No chaining: these errors hold the request, its URL and its headers.
             raise _TryAgain(
@@ -335,18 +351,8 @@ class Transport:
         )
 
 
-def _client(concurrency: int) -> httpx.AsyncClient:
-    # httpx's own connections cost seven times the CPU of aiohttp's, most of it in their pool.
-    carrier = AiohttpTransport(client=lambda: _session(concurrency))
-    return httpx.AsyncClient(
-        transport=carrier,
-        timeout=httpx.Timeout(30.0, connect=10.0),
-        follow_redirects=False,  # the key must not travel to another host
-        trust_env=False,
-    )
-
-
 def _session(concurrency: int) -> aiohttp.ClientSession:
+    """aiohttp's connections cost a seventh of the CPU of httpx's own."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
             limit=concurrency, keepalive_timeout=30, ssl=httpx.create_ssl_context(trust_env=False)

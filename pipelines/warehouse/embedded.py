@@ -30,7 +30,15 @@ from pipelines.errors import (
     WarehouseError,
 )
 from pipelines.failpoint import failpoint
-from pipelines.warehouse.base import Connection, Published, Warehouse, Watched, disk_full
+from pipelines.provider import Provider
+from pipelines.warehouse.base import (
+    Connection,
+    Published,
+    StoredRows,
+    Warehouse,
+    Watched,
+    disk_full,
+)
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -44,6 +52,10 @@ set autoinstall_known_extensions = false;
 set autoload_known_extensions = false;
 set lock_configuration = true;
 """
+
+
+SYNC_MEMORY = "96MB"
+"""What DuckDB may use while a sync reads and loads; beyond it, it works on disk."""
 
 
 class DuckDBWarehouse(Warehouse):
@@ -85,6 +97,13 @@ class DuckDBWarehouse(Warehouse):
         with self._opened(self.path) as connection:
             connection.execute("set TimeZone = 'UTC'")
             yield connection
+
+    @contextmanager
+    def stored(self, room: Provider, account: str) -> Iterator[StoredRows]:
+        """What the warehouse holds of one account, looked up in little memory."""
+        with self.connect() as connection:
+            connection.execute(f"set memory_limit = '{SYNC_MEMORY}'")
+            yield StoredRows(connection, room.schema, account)
 
     def publish(self) -> Path:
         """Make what the writer's file holds the newest snapshot; return its path.
@@ -209,8 +228,10 @@ class DuckDBWarehouse(Warehouse):
     def dlt_destination(self) -> Any:
         """The writer's file."""
         import dlt  # slow to import
+        from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
-        return dlt.destinations.duckdb(str(self.path))
+        settings = {"memory_limit": SYNC_MEMORY, "preserve_insertion_order": False}
+        return dlt.destinations.duckdb(DuckDbCredentials(str(self.path), global_config=settings))
 
     def dbt_output(self) -> dict[str, Any]:
         """The writer's file, with UTC as its zone."""

@@ -64,7 +64,7 @@ def ask(
             headers={"X-API-Key": KEY},
             requests_per_minute=1000,
             concurrency=4,
-            client=httpx.AsyncClient(transport=httpx.MockTransport(handle)),
+            carrier=httpx.MockTransport(handle),
             clock=time,
             sleep=time.sleep,
         )
@@ -186,7 +186,7 @@ def test_a_refused_key_stops_every_later_request() -> None:
             headers={},
             requests_per_minute=1000,
             concurrency=1,
-            client=httpx.AsyncClient(transport=httpx.MockTransport(handle)),
+            carrier=httpx.MockTransport(handle),
         )
         results = await asyncio.gather(
             *(transport.get("/x") for _ in range(20)), return_exceptions=True
@@ -204,7 +204,7 @@ def two_hosts(handle: Callable[[httpx.Request], httpx.Response], time: Time) -> 
         headers={"X-API-Key": KEY},
         requests_per_minute=3,
         concurrency=2,
-        client=httpx.AsyncClient(transport=httpx.MockTransport(handle)),
+        carrier=httpx.MockTransport(handle),
         clock=time,
         sleep=time.sleep,
     )
@@ -310,7 +310,7 @@ def test_a_stop_ends_every_wait(waits_for: str, monkeypatch: pytest.MonkeyPatch)
             headers={},
             requests_per_minute=1 if waits_for == "its quota" else 1000,
             concurrency=2,
-            client=httpx.AsyncClient(transport=httpx.MockTransport(handle)),
+            carrier=httpx.MockTransport(handle),
         )
         asking = [asyncio.ensure_future(transport.get("/x")) for _ in range(5)]
         await asyncio.sleep(0.05)
@@ -334,7 +334,7 @@ def test_an_answer_that_is_on_its_way_when_the_run_stops_is_kept() -> None:
             headers={},
             requests_per_minute=1000,
             concurrency=1,
-            client=httpx.AsyncClient(transport=httpx.MockTransport(handle)),
+            carrier=httpx.MockTransport(handle),
         )
         asking = asyncio.ensure_future(transport.get("/x"))
         await asyncio.sleep(0.02)

@@ -26,7 +26,7 @@ from pipelines.providers.waspy.readings import START, Checkpoint, Reading
 from pipelines.providers.waspy.statuses import StatusRefresh
 from pipelines.providers.waspy.tables import CONVERSATIONS, MESSAGE_CURSORS, MESSAGES
 from pipelines.pull import Pull, mark_of
-from pipelines.times import parse_time, sortable
+from pipelines.times import newest, parse_time, sortable
 
 MARKED = (
     "last_message_at",
@@ -187,8 +187,8 @@ class MessageReader:
     def _urgency(self, due: Due) -> Urgency:
         if due.mark is None:
             return Urgency.REFRESH
-        newest = parse_time(due.promised)
-        is_recent = newest is not None and newest >= self._pull.now - RECENT
+        last = parse_time(due.promised)
+        is_recent = last is not None and last >= self._pull.now - RECENT
         return Urgency.FRESH if due.reading.synced_to or is_recent else Urgency.HISTORY
 
     async def _read_one(self, due: Due) -> None:
@@ -206,7 +206,7 @@ class MessageReader:
 
     async def _follow(self, start: Checkpoint, due: Due) -> None:
         """Take pages from `start` to the end, and save how far that was."""
-        reading = replace(due.reading, mark="")
+        reading = replace(due.reading, mark="") if due.reading.mark else due.reading
         page_at = start
         try:
             async for page in follow(partial(self._api.messages, reading.id), start.cursor):
@@ -225,10 +225,10 @@ class MessageReader:
             if isinstance(row, dict):
                 row["@position"] = page_at.position + i
                 row.setdefault("conversationId", reading.id)
-                times.append(sortable(row.get("createdAt")))
+                times.append(row.get("createdAt"))
         self._pull.keep(MESSAGES, page)
-        newest = max((time for time in times if time), default="")
-        return reading.reached(replace(page_at, first_at=next(iter(times), None)), newest)
+        first = Checkpoint(page_at.cursor, page_at.position, sortable(next(iter(times), None)))
+        return reading.reached(first, newest(times) or "")
 
     def _save(self, reading: Reading) -> None:
         self._pull.keep(MESSAGE_CURSORS, Page([reading.to_row()]))
@@ -244,8 +244,8 @@ def _judged(reading: Reading, due: Due) -> Reading:
         return replace(
             reading, mark=before.mark, synced_to=before.synced_to, attempts=before.attempts
         )
-    promised, newest = parse_time(due.promised), parse_time(reading.synced_to)
-    reached = promised is None or (newest is not None and newest >= promised - TOLERANCE)
+    promised, last = parse_time(due.promised), parse_time(reading.synced_to)
+    reached = promised is None or (last is not None and last >= promised - TOLERANCE)
     attempts = 0 if reached else reading.attempts + 1
     is_done = reached or attempts >= MAX_ATTEMPTS
     return replace(reading, mark=due.mark if is_done else "", attempts=attempts % MAX_ATTEMPTS)
