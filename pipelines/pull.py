@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 P = TypeVar("P")
 
-CHUNK_ROWS = 20_000
+CHUNK_ROWS = 50_000
 """Rows kept in memory before they are loaded: what a kill -9 can cost to read again."""
 
 MERGE = {"disposition": "merge", "strategy": "upsert"}
@@ -62,10 +62,11 @@ class Stored(Protocol):
         stand beside rows that a crash kept out."""
 
     def moved(
-        self, table: Table, columns: Sequence[str], *, cursors: Table, mark: str
-    ) -> list[tuple[Any, ...]]:
+        self, table: Table, columns: Sequence[str], *, cursors: Table, mark: str, most: int
+    ) -> tuple[list[tuple[Any, ...]], int]:
         """Id and columns of the rows that no completed cursor with the same id has in its column
-        `mark`: see `mark_of`."""
+        `mark` (see `mark_of`): `most` of them, the highest in the first column first, and how many
+        more there are."""
 
     def lacking(self, table: Table, column: str, *, of: Table) -> set[str]:
         """Values of a column that are no id in another table."""
@@ -235,19 +236,21 @@ class Pull:
 
     def moved(
         self, table: Table, columns: Sequence[str], *, cursors: Table, mark: str
-    ) -> list[tuple[str | None, ...]]:
+    ) -> tuple[list[tuple[str | None, ...]], int]:
         """Id and columns of the rows that differ from what they were when their cursor was made,
-        whose column `mark` is the `mark_of` the columns; as they will stand."""
-        found = {
-            row[0]: row for row in self.stored.moved(table, columns, cursors=cursors, mark=mark)
-        }
+        whose column `mark` is the `mark_of` the columns; as they will stand. So many as a pull may
+        read, the highest in the first column first, and how many more there are, at most."""
+        stored, more = self.stored.moved(
+            table, columns, cursors=cursors, mark=mark, most=self.chunk_rows
+        )
+        found = {row[0]: row for row in stored}
         kept = {row[0]: row for row in self._kept_of(table).rows(("id", *columns))}
         known = self.stored.cursors(cursors, [*kept])
         for identity, row in kept.items():
             found.pop(identity, None)
             if identity not in known or known[identity][mark] != mark_of(row[1:]):
                 found[identity] = row
-        return list(found.values())
+        return list(found.values()), more
 
     def lacking(self, table: Table, column: str, *, of: Table) -> set[str]:
         """Values of a column that are no id in another table, as both will stand."""

@@ -287,19 +287,22 @@ class StoredRows:
         }
 
     def moved(
-        self, table: Table, columns: Sequence[str], *, cursors: Table, mark: str
-    ) -> list[tuple[Any, ...]]:
-        """Id and columns of the rows that no completed cursor has the mark of."""
+        self, table: Table, columns: Sequence[str], *, cursors: Table, mark: str, most: int
+    ) -> tuple[list[tuple[Any, ...]], int]:
+        """Id and columns of rows that no completed cursor has the mark of, and how many more."""
         names = ", ".join(f'"{name}"' for name in ("id", *columns))
         texts = ", ".join(f"coalesce(\"{name}\", '')" for name in columns)
         done = "false" if self._is_empty(cursors) else self._is_completed
-        return self._all(
-            f"select {names} from {self._schema}.{table.name} as moved where account = $1 "
-            f"and not exists (select 1 from {self._schema}.{cursors.name} as cursors "
+        rows = self._all(
+            f"select {names}, count(*) over () from {self._schema}.{table.name} as moved "
+            "where account = $1 and not exists "
+            f"(select 1 from {self._schema}.{cursors.name} as cursors "
             "where cursors.account = $1 and cursors.id = moved.id "
-            f'and cursors."{mark}" = md5(concat_ws(chr(31), {texts})) and {done})',
+            f'and cursors."{mark}" = md5(concat_ws(chr(31), {texts})) and {done}) '
+            f'order by "{columns[0]}" desc nulls last limit {most}',
             [self._account],
         )
+        return [row[:-1] for row in rows], rows[0][-1] - len(rows) if rows else 0
 
     def lacking(self, table: Table, column: str, *, of: Table) -> set[str]:
         """Values of a column that are no id in another table."""

@@ -67,6 +67,7 @@ class MessageReader:
     def __init__(self, pull: Pull) -> None:
         self._pull = pull
         self._api: Waspy = pull.client
+        self._more = 0
 
     async def read(self) -> None:
         """Read every conversation that is due, several at a time, until the pull is full; first
@@ -104,7 +105,7 @@ class MessageReader:
         return (begun is None or begun < end) and (ended is None or ended >= start)
 
     async def _read_news(self, due: Sequence[Due]) -> None:
-        left = await self._read_all(due)
+        left = await self._read_all(due) + self._more
         outcome = self._pull.outcomes[MESSAGES.name]
         outcome.is_complete, outcome.left = left == 0, left
         self._pull.has_more |= left > 0
@@ -139,7 +140,7 @@ class MessageReader:
             rows = self._pull.current(CONVERSATIONS, ("id", *MARKED))
             rows = [row for row in rows if row[0] not in self._pull.done]
         else:
-            rows = self._pull.moved(
+            rows, self._more = self._pull.moved(
                 CONVERSATIONS, MARKED, cursors=MESSAGE_CURSORS, mark="conversation_mark"
             )
         changed = {str(row[0]): row[1:] for row in rows}
