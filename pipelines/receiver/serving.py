@@ -21,7 +21,7 @@ from pipelines.provider import Provider
 from pipelines.receiver.app import MOST_HEADER_BYTES, Receiver
 from pipelines.receiver.doors import doors, without_door
 from pipelines.receiver.guard import Crowd, Guarded
-from pipelines.receiver.log import open_log
+from pipelines.receiver.log import DeliveryLog, open_log
 from pipelines.receiver.metrics import Metrics
 from pipelines.receiver.writer import Writer
 from pipelines.settings import Settings, is_loopback
@@ -123,9 +123,9 @@ def prepared(
     metrics, log = Metrics(), open_log(settings)
     crowd = Crowd(on_cut=lambda reason: metrics.refused.labels(reason).inc())
     with ExitStack() as stack:
-        stack.callback(log.close)
-        log.check()
         writer = Writer(log, on_commit=metrics.commits.observe)
+        stack.callback(_end, writer, log)
+        log.check()
         receiver = Receiver(
             open_doors, writer, metrics, chosen.max_body_bytes, clock=lambda: datetime.now(UTC)
         )
@@ -135,7 +135,6 @@ def prepared(
         if chosen.metrics_port:
             _serve_metrics(stack, metrics, chosen.metrics_port)
         writer.start()
-        stack.callback(writer.close, LAST_COMMIT_SECONDS)
         yield Receiving(
             url=_url(listener),
             accounts=[f"{provider}:{name}" for provider, name in open_doors],
@@ -158,6 +157,12 @@ def serve(settings: Settings, rooms: Sequence[Provider], *, port: int = 0) -> It
         finally:
             receiving.stop()
             thread.join(timeout=GRACE_SECONDS + 2)
+
+
+def _end(writer: Writer, log: DeliveryLog) -> None:
+    """Write what waits, and close the log; a commit that hangs is left to itself."""
+    if writer.close(LAST_COMMIT_SECONDS):
+        log.close()
 
 
 def _config(receiver: Receiver, crowd: Crowd) -> uvicorn.Config:

@@ -6,10 +6,12 @@ import asyncio
 import logging
 import re
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import pytest
@@ -30,7 +32,7 @@ from receiver_bench import (
 from pipelines.errors import ConfigError, LogError
 from pipelines.providers import find
 from pipelines.receiver import app as module
-from pipelines.receiver import guard, serving
+from pipelines.receiver import guard, serving, sqlite_log
 from pipelines.receiver.guard import SECONDS, Phase
 from pipelines.receiver.serving import Receiving, prepared, serve
 from pipelines.receiver.sqlite_log import SqliteLog
@@ -259,6 +261,25 @@ def test_who_waits_for_a_commit_is_not_cut_for_others(
     assert [statuses(until_closed(there)) for there in senders] == [[200]] * 3
     for there in senders:
         there.close()
+
+
+def test_a_commit_that_hangs_does_not_keep_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+    monkeypatch.setattr(module, "COMMIT_SECONDS", 0.1)
+    monkeypatch.setattr(serving, "LAST_COMMIT_SECONDS", 0.1)
+    original = sqlite_log._insert
+
+    def waiting(connection: Any, arrival: Any) -> bool:
+        go_on.wait(30)
+        return original(connection, arrival)
+
+    monkeypatch.setattr(sqlite_log, "_insert", waiting)
+    with serve(settings_of(tmp_path), find()) as receiving:
+        assert statuses(answers(receiving, post(BODY, **CLOSE))) == [503]
+    assert not go_on.is_set()  # it ended all the same
+    go_on.set()
 
 
 def test_a_storm_of_wrong_signatures_stores_and_says_nothing(
