@@ -42,6 +42,8 @@ SECONDS_LABEL = (
     ": datum.value < 86400 ? round(datum.value / 3600) + ' h' : round(datum.value / 86400) + ' d'"
 )
 PICK = "pick"
+EXTENT = 44
+"""Pixels for the numbers of an axis, the same in charts that stand below each other."""
 
 
 def days_axis(language: str, *, shown: bool = True) -> Spec:
@@ -75,13 +77,7 @@ def config(palette: Mapping[str, Any]) -> Spec:
             "labelFontSize": 12,
             "titleFontWeight": "normal",
         },
-        "legend": {
-            "labelColor": palette["text"],
-            "title": None,
-            "orient": "top",
-            "labelFontSize": 12,
-            "symbolType": "circle",
-        },
+        "legend": {"labelColor": palette["text"], "title": None, "labelFontSize": 12},
     }
 
 
@@ -107,19 +103,25 @@ def _width(language: str, *, shown: bool = True) -> Spec:
     return {"x": _days(language, shown=shown), "x2": {"field": "until"}}
 
 
+def _whole(values: Values, x: Spec) -> Spec:
+    """An axis over the whole view, so that charts that stand below each other agree."""
+    domain = [values[0]["at"], values[-1]["until"]] if values else None
+    return {**x, "scale": {**x["scale"], **({"domain": domain} if domain else {})}}
+
+
 def _click(field: str) -> Spec:
     return {"name": PICK, "select": {"type": "point", "fields": [field], "on": "click"}}
 
 
-def seconds_axis(values: Sequence[float | None], *, target: float | None = None) -> Spec:
+def seconds_axis(values: Sequence[float | None]) -> Spec:
     """A logarithmic axis: a bot's second and a weekend's days in one chart."""
-    there = [max(value, 1.0) for value in [*values, target] if value is not None] or [1.0, 3600.0]
+    there = [max(value, 1.0) for value in values if value is not None] or [1.0, 3600.0]
     low = max((t for t in SECOND_TICKS if t <= min(there)), default=1)
     high = min((t for t in SECOND_TICKS if t >= max(there)), default=max(there))
     ticks = [t for t in SECOND_TICKS if low <= t <= high]
     return {
         "scale": {"type": "log", "domain": [low, max(high, low * 2)], "nice": False, "clamp": True},
-        "axis": {"values": ticks, "labelExpr": SECONDS_LABEL, "title": None},
+        "axis": {"values": ticks, "labelExpr": SECONDS_LABEL, "title": None, "minExtent": EXTENT},
     }
 
 
@@ -128,8 +130,6 @@ def percentiles(
     language: str,
     values: Values,
     names: Mapping[str, str],
-    *,
-    target: float | None = None,
 ) -> Spec:
     """Median and 90th percentile over time; a bucket without a value is a gap in the line.
 
@@ -152,15 +152,17 @@ def percentiles(
         "type": "nominal",
         "sort": domain,
         "scale": {"domain": domain, "range": [colours[key] for key in lines]},
+        "legend": None,
     }
     dash = {
         "field": "line",
         "type": "nominal",
         "sort": domain,
         "scale": {"domain": domain, "range": [dashes[key] for key in lines]},
+        "legend": None,
     }
-    y = {"field": "seconds", "type": "quantitative", **seconds_axis(numbers, target=target)}
-    encoding = {"x": _days(language, "mid"), "y": y, "color": colour}
+    y = {"field": "seconds", "type": "quantitative", **seconds_axis(numbers)}
+    encoding = {"x": _whole(values, _days(language, "mid")), "y": y, "color": colour}
     layers: list[Spec] = [
         {
             "data": {"values": [row for row in values if row["is_provisional"]]},
@@ -183,19 +185,6 @@ def percentiles(
             "encoding": {**_width(language), "tooltip": tooltip(values)},
         },
     ]
-    if target is not None:
-        layers.insert(
-            1,
-            {
-                "data": {"values": [{"target": target, "label": names["target"]}]},
-                "layer": [
-                    {
-                        "mark": {"type": "rule", "color": palette["red"], "strokeDash": [3, 3]},
-                        "encoding": {"y": {"field": "target", "type": "quantitative"}},
-                    },
-                ],
-            },
-        )
     return _spec(palette, long, 260, layer=layers)
 
 
@@ -235,6 +224,7 @@ def stacked(
             "domain": [name for name, _ in parts.values()],
             "range": [palette[colour] for _, colour in parts.values()],
         },
+        "legend": None,
     }
     return _spec(
         palette,
@@ -247,11 +237,12 @@ def stacked(
             "x2Offset": -1,
         },
         encoding={
-            **_width(language, shown=shown),
+            "x": _whole(values, _days(language, shown=shown)),
+            "x2": {"field": "until"},
             "y": {
                 "field": "low",
                 "type": "quantitative",
-                "axis": {"title": None, "tickCount": 4, "format": "~s"},
+                "axis": {"title": None, "tickCount": 4, "format": "~s", "minExtent": EXTENT},
             },
             "y2": {"field": "high"},
             "color": colour,
@@ -303,6 +294,7 @@ def bars(
                 "domain": list(parts),
                 "range": [palette[name] for name in parts.values()],
             },
+            "legend": None,
         }
     layers: list[Spec] = [
         {

@@ -133,6 +133,15 @@ def note(text: str, tone: str = "") -> None:
     st.html(f'<div class="dc-note-box {tone}" role="status">{_marked(text)}</div>')
 
 
+def legend(names: Mapping[str, str]) -> None:
+    """What the colours of a chart mean: name → colour. It wraps, as one inside the chart can't."""
+    marks = "".join(
+        f'<span><i style="background:{palette()[colour]}"></i>{escape(name)}</span>'
+        for name, colour in names.items()
+    )
+    st.html(f'<div class="dc-legend">{marks}</div>')
+
+
 def draw(spec: charts.Spec, key: str, alt: str, *, picks: bool = False) -> dict[str, Any]:
     """Draw a chart; what was clicked in it, if anything."""
     if not picks:
@@ -269,7 +278,7 @@ def compared(sheet: Sheet, now: float | None, before: float | None, kind: str = 
     value = formats.duration(before) if kind == "seconds" else sheet.number(before)
     if kind == "percent":
         value = sheet.percent(before, 1)
-    return sheet.t("before", value=f"{_arrow(now, before)} {value}")
+    return sheet.t("before", arrow=_arrow(now, before), value=value)
 
 
 def _arrow(now: float | None, before: float) -> str:

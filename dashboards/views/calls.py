@@ -91,6 +91,7 @@ def _trend(sheet: Sheet, n: str) -> None:
             for row in parts.timeline(sheet, sheet.rows("calls_trend"))
         ]
         names = {key: (sheet.t(f"calls.{key}"), colour) for key, colour in PARTS.items()}
+        parts.legend(dict(names.values()))
         spec = charts.stacked(
             parts.palette(), sheet.language, values, names, height=240, is_clickable=False
         )

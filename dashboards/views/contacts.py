@@ -65,6 +65,7 @@ def _trend(sheet: Sheet, n: str) -> None:
             for row in parts.timeline(sheet, sheet.rows("contacts_trend"))
         ]
         names = {key: (sheet.t(f"tile.{key}.name"), colour) for key, colour in PARTS.items()}
+        parts.legend(dict(names.values()))
         spec = charts.stacked(
             parts.palette(), sheet.language, values, names, height=240, is_clickable=False
         )

@@ -15,7 +15,7 @@ from dashboards.reading import QueryFailed, Row
 from dashboards.sheet import Sheet
 
 MOST_MESSAGES = 300
-MOST_THREADS = 40
+MOST_THREADS = 25
 LONGEST_TEXT = 2000
 TICKS = {
     "pending": "◷",

@@ -125,6 +125,7 @@ def _trend(sheet: Sheet, n: str) -> None:
             "not_yet": (sheet.t("delivery.not_delivered"), "grey"),
             "only_failed": (sheet.t("delivery.failed"), "red"),
         }
+        parts.legend(dict(names.values()))
         spec = charts.stacked(
             parts.palette(), sheet.language, values, names, height=260, is_clickable=False
         )

@@ -135,6 +135,7 @@ def _by_age(sheet: Sheet, now: dict[str, Any]) -> None:
             for state in STATES
         ]
         names = {sheet.t(f"window_state.{state}"): colour for state, colour in STATES.items()}
+        parts.legend(names)
         spec = charts.bars(parts.palette(), values, parts=names)
         parts.draw(spec, "now-age", sheet.t("chart.now_by_age.name"))
 

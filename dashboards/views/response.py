@@ -146,6 +146,8 @@ def _trend(sheet: Sheet, n: str) -> dict[str, Any] | None:
             parts.note(sheet.t("nothing"))
             return None
         names = {key: sheet.t(f"line.{key}") for key in ("p50", "p90", "previous")}
+        colours = {"p50": "blue", "p90": "orange", **({"previous": "grey"} if previous else {})}
+        parts.legend({names[key]: colour for key, colour in colours.items()})
         spec = charts.percentiles(parts.palette(), sheet.language, values, names)
         alt = sheet.t("chart.response_trend.name")
         picked = parts.draw(spec, "response-trend", alt, picks=True)
@@ -153,6 +155,7 @@ def _trend(sheet: Sheet, n: str) -> dict[str, Any] | None:
             "measured": (sheet.t("column.answered"), "blue"),
             "waiting": (sheet.t("column.still_waiting"), "red"),
         }
+        parts.legend(dict(counts.values()))
         volume = charts.stacked(
             parts.palette(), sheet.language, values, counts, height=90, shown=False,
             is_clickable=False,
@@ -161,7 +164,7 @@ def _trend(sheet: Sheet, n: str) -> dict[str, Any] | None:
         if any(row.get("is_provisional") for row in rows):
             st.html(f'<div class="dc-legend">{parts.html(sheet.t("provisional"))}</div>')
         days = parts.picked_days(sheet, picked)
-        return days and {**days, "name": str(picked["bucket"])}
+        return days and {**days, "name": sheet.bucket(days["pick_from"])}
     return None
 
 

@@ -116,6 +116,7 @@ def _trend(sheet: Sheet, n: str) -> dict[str, Any] | None:
             for row in parts.timeline(sheet, rows)
         ]
         names = {key: (sheet.t(f"windows.{key}"), colour) for key, colour in PARTS.items()}
+        parts.legend(dict(names.values()))
         spec = charts.stacked(parts.palette(), sheet.language, values, names, height=260)
         alt = sheet.t("chart.windows_trend.name")
         return parts.picked_days(sheet, parts.draw(spec, "windows-trend", alt, picks=True))
