@@ -81,15 +81,19 @@ def config(palette: Mapping[str, Any]) -> Spec:
     }
 
 
-def _spec(palette: Mapping[str, Any], values: Values, height: int, **parts: Any) -> Spec:
+def _spec(palette: Mapping[str, Any], values: Values, height: int, *layers: Spec) -> Spec:
+    """A chart of layers that draw `values`, or data of their own.
+
+    Each layer carries its rows: those of the chart itself Streamlit would turn into a pandas frame,
+    whose import takes longer than all the rest of the page.
+    """
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "config": config(palette),
-        "data": {"values": list(values)},
         "height": height,
         "autosize": {"type": "fit", "contains": "padding"},
         "padding": {"left": 4, "right": 4, "top": 6, "bottom": 4},
-        **parts,
+        "layer": [{"data": {"values": list(values)}, **layer} for layer in layers],
     }
 
 
@@ -185,7 +189,7 @@ def percentiles(
             "encoding": {**_width(language), "tooltip": tooltip(values)},
         },
     ]
-    return _spec(palette, long, 260, layer=layers)
+    return _spec(palette, long, 260, *layers)
 
 
 def tipped(row: Mapping[str, Any], tips: Mapping[str, str]) -> dict[str, Any]:
@@ -230,23 +234,25 @@ def stacked(
         palette,
         long,
         height,
-        params=[_click("bucket")] if is_clickable else [],
-        mark={
-            "type": "rect",
-            "cursor": "pointer" if is_clickable else "default",
-            "x2Offset": -1,
-        },
-        encoding={
-            "x": _whole(values, _days(language, shown=shown)),
-            "x2": {"field": "until"},
-            "y": {
-                "field": "low",
-                "type": "quantitative",
-                "axis": {"title": None, "tickCount": 4, "format": "~s", "minExtent": EXTENT},
+        {
+            "params": [_click("bucket")] if is_clickable else [],
+            "mark": {
+                "type": "rect",
+                "cursor": "pointer" if is_clickable else "default",
+                "x2Offset": -1,
             },
-            "y2": {"field": "high"},
-            "color": colour,
-            "tooltip": tooltip(values),
+            "encoding": {
+                "x": _whole(values, _days(language, shown=shown)),
+                "x2": {"field": "until"},
+                "y": {
+                    "field": "low",
+                    "type": "quantitative",
+                    "axis": {"title": None, "tickCount": 4, "format": "~s", "minExtent": EXTENT},
+                },
+                "y2": {"field": "high"},
+                "color": colour,
+                "tooltip": tooltip(values),
+            },
         },
     )
 
@@ -321,7 +327,7 @@ def bars(
             "encoding": {"x": x, "y": y, "text": {"field": "label", "type": "nominal"}},
         }
     )
-    return _spec(palette, values, height, layer=layers)
+    return _spec(palette, values, height, *layers)
 
 
 def heat(
@@ -349,28 +355,35 @@ def heat(
         palette,
         [row for row in values if row["value"] is not None],
         max(150, 24 * len(days) + 40),
-        params=[_click("cell")],
-        mark={"type": "rect", "cursor": "pointer", "stroke": None},
-        encoding={
-            "x": {
-                "field": "x",
-                "type": "ordinal",
-                "sort": sorted({row["x"] for row in values}),
-                "axis": {"title": x_title, "labelAngle": 0, "labelOverlap": True, "domain": False},
+        {
+            "params": [_click("cell")],
+            "mark": {"type": "rect", "cursor": "pointer", "stroke": None},
+            "encoding": {
+                "x": {
+                    "field": "x",
+                    "type": "ordinal",
+                    "sort": sorted({row["x"] for row in values}),
+                    "axis": {
+                        "title": x_title,
+                        "labelAngle": 0,
+                        "labelOverlap": True,
+                        "domain": False,
+                    },
+                },
+                "y": {
+                    "field": "day",
+                    "type": "ordinal",
+                    "sort": list(days),
+                    "scale": {"domain": list(days)},
+                    "axis": {"title": None, "domain": False},
+                },
+                "color": {
+                    "field": "value",
+                    "type": "quantitative",
+                    "scale": scale,
+                    "legend": legend,
+                },
+                "tooltip": tooltip(values),
             },
-            "y": {
-                "field": "day",
-                "type": "ordinal",
-                "sort": list(days),
-                "scale": {"domain": list(days)},
-                "axis": {"title": None, "domain": False},
-            },
-            "color": {
-                "field": "value",
-                "type": "quantitative",
-                "scale": scale,
-                "legend": legend,
-            },
-            "tooltip": tooltip(values),
         },
     )

@@ -139,7 +139,7 @@ def legend(names: Mapping[str, str]) -> None:
         f'<span><i style="background:{palette()[colour]}"></i>{escape(name)}</span>'
         for name, colour in names.items()
     )
-    st.html(f'<div class="dc-legend">{marks}</div>')
+    st.html(f'<div class="dc-colours">{marks}</div>')
 
 
 def draw(spec: charts.Spec, key: str, alt: str, *, picks: bool = False) -> dict[str, Any]:

@@ -1,0 +1,92 @@
+"""Numbers as people write them, and files that spreadsheets take for data."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, date, datetime
+from string import Formatter
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashboards import formats
+from dashboards.sheet import words
+
+DURATIONS = {
+    None: "–",
+    0: "0 s",
+    0.4: "0 s",
+    59.4: "59 s",
+    59.5: "1 min",
+    60: "1 min",
+    89.9: "1 min",
+    90: "2 min",
+    3569: "59 min",
+    3570: "1 h 00 min",
+    7500: "2 h 05 min",
+    86399: "24 h 00 min",
+    86400: "24 h 00 min",
+    90000: "1 d 01 h",
+    2559600: "29 d 15 h",
+}
+
+
+@pytest.mark.parametrize(("seconds", "text"), DURATIONS.items())
+def test_a_duration_has_two_units_at_most(seconds: float | None, text: str) -> None:
+    assert formats.duration(seconds).replace("\xa0", " ") == text
+
+
+def test_numbers_follow_the_language() -> None:
+    assert formats.number(1234567.891, "es", 2) == "1.234.567,89"
+    assert formats.number(1234567.891, "en", 2) == "1,234,567.89"
+    assert formats.percent(1, 3, "es").replace("\xa0", " ") == "33,3 %"
+    assert formats.percent(1, 3, "en") == "33.3%"
+    assert formats.percent(0, 0, "en") == formats.percent(None, 3, "es") == "–"
+
+
+def test_times_are_the_channels_own() -> None:
+    instant = datetime(2026, 11, 21, 2, 5, tzinfo=UTC)
+    shown = formats.moment(instant, "America/Argentina/Buenos_Aires", "es")
+    assert shown.replace("\xa0", " ") == "20 nov 2026 23:05"
+    assert formats.day(date(2026, 1, 2), "en").replace("\xa0", " ") == "2 Jan 2026"
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", " =", "  @"])
+def test_what_a_spreadsheet_would_run_is_quoted(start: str) -> None:
+    assert formats.cell(f"{start}cmd|' /C calc'!A0").startswith("'")
+
+
+def test_numbers_of_a_file_are_numbers() -> None:
+    assert formats.cell(-1.5) == -1.5
+    assert formats.cell(None) == ""
+
+
+@given(
+    st.lists(st.lists(st.text() | st.none() | st.floats(allow_nan=False), min_size=2, max_size=2))
+)
+def test_a_file_is_read_back_as_it_was_written(rows: list[list[Any]]) -> None:
+    text = formats.csv(("a", "b"), rows).decode("utf-8-sig")
+    found = list(csv.reader(io.StringIO(text, newline="")))
+    assert found[0] == ["a", "b"]
+    assert found[1:] == [[str(formats.cell(value)) for value in row] for row in rows]
+
+
+def texts(entry: Any, path: str = "") -> list[tuple[str, dict[str, str]]]:
+    if set(entry) == {"es", "en"}:
+        return [(path, entry)]
+    return [found for key, value in entry.items() for found in texts(value, f"{path}.{key}")]
+
+
+def test_every_text_is_there_in_both_languages_with_the_same_places() -> None:
+    found = texts(words())
+    assert len(found) > 250
+    for path, entry in found:
+        places = [
+            {name for _, name, _, _ in Formatter().parse(text) if name} for text in entry.values()
+        ]
+        assert places[0] == places[1], path
+        assert all(text.strip() for text in entry.values()), path
+        assert all(text.count("**") % 2 == 0 for text in entry.values()), path
