@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo docs test faults check bench clean
+.PHONY: help demo docs test faults check screenshots bench clean
 
 help: ## What can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: $(READY) ## Sync a made-up shop over HTTP, build the metrics and show them
 	$(BIN)/doblecheck demo
@@ -28,12 +28,15 @@ check: $(READY) ## Lint, formatting, types, SQL style, import rules
 	$(BIN)/sqlfluff lint -q --dialect duckdb models
 	$(BIN)/lint-imports --no-cache
 
+screenshots: $(READY) ## Take pictures of every page of the dashboard, into screenshots/
+	DOBLECHECK_SCREENSHOTS=screenshots $(BIN)/python -m pytest -q tests/dashboard/test_browser.py -k screenshots
+
 bench: $(READY) ## Measure: the figures of benchmarks/
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.receiver
 
 clean: ## Remove what was made
-	rm -rf $(VENV) data dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) data dist screenshots .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # Bytecode is compiled once here: a fresh import of dlt and dbt takes twice as long.
 $(READY): requirements.txt pyproject.toml
