@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,17 +16,22 @@ from pipelines import run
 from pipelines.errors import WarehouseError
 from pipelines.provider import Provider
 from pipelines.providers import find
-from pipelines.settings import Account, Hours, Settings
+from pipelines.settings import Account, Hours, Receiver, Settings
 from pipelines.warehouse import Warehouse, at
 
 if TYPE_CHECKING:
     from pipelines.show import Progress
+    from pipelines.world import World
 
 SEED = 7
 ENDS_AT = datetime(2026, 11, 20, 21, 0, tzinfo=UTC)
 """The made-up year always ends here, so that everybody sees the same numbers."""
 
+WEBHOOK_DAYS = 7
+"""The shop's webhooks of its last days are sent, too: a year of them takes a while."""
+
 KEY = "made-up-key"
+WEBHOOK_SECRET = "made-up-webhook-secret"  # noqa: S105 - of a made-up shop
 QUICK = {"requests_per_minute": 1_000_000, "concurrency": 16}
 
 WEEKDAY = ["09:00-13:00", "14:00-18:00"]
@@ -118,6 +123,7 @@ class Demo:
     as_of: datetime
     messages: int
     requests: int
+    webhooks: int
     seconds: float
     snapshot: str
     kpis: tuple[Kpi, ...]
@@ -137,7 +143,8 @@ def play(
     warehouse = at(folder / "warehouse.duckdb", folder)
     progress.say(f"making up a shop: {days} days of messages, calls and campaigns")
     with warehouse.lock(), ExitStack() as stack:
-        urls = stack.enter_context(_served(rooms, days=days, seed=SEED, port=port))
+        shares = _shares(rooms, days=days, seed=SEED)
+        urls = stack.enter_context(_served(rooms, shares, port=port))
         settings = settings_of(folder, urls)
         progress.say(f"syncing over HTTP from {', '.join(urls.values())}")
         chosen = run.targets(settings, rooms)
@@ -146,12 +153,15 @@ def play(
         )
         if not all(report.is_ok for report in reports):
             raise WarehouseError("the demo's own simulators failed", hint="report this")
+        webhooks = _deliver(rooms, shares, settings, progress)
+        run.ingest(warehouse, rooms, settings)
         progress.say("building the models")
         run.build(warehouse, rooms, settings, as_of=ENDS_AT)
     return Demo(
         as_of=ENDS_AT,
         messages=sum(report.outcomes["messages"].changed for report in reports),
         requests=sum(report.requests for report in reports),
+        webhooks=webhooks,
         seconds=time.monotonic() - started,
         snapshot=_short(folder / "analytics.duckdb"),
         kpis=_kpis(warehouse),
@@ -162,7 +172,8 @@ def play(
 @contextmanager
 def simulators(*, days: int, seed: int, port: int) -> Iterator[Mapping[str, str]]:
     """Serve every room's API on loopback; yield the environment that points doblecheck at it."""
-    with _served(find(), days=days, seed=seed, port=port) as urls:
+    shares = _shares(find(), days=days, seed=seed)
+    with _served(find(), shares, port=port) as urls:
         environment: dict[str, str] = {}
         for room in find():
             prefix, url = room.name.upper(), urls[room.name]
@@ -171,20 +182,59 @@ def simulators(*, days: int, seed: int, port: int) -> Iterator[Mapping[str, str]
         yield environment
 
 
-@contextmanager
-def _served(
-    rooms: Sequence[Provider], *, days: int, seed: int, port: int
-) -> Iterator[dict[str, str]]:
-    """Serve each room with its share of the shop's channels; yield provider → base URL."""
-    from pipelines.simulation import serve  # uvicorn and Starlette
+def _shares(rooms: Sequence[Provider], *, days: int, seed: int) -> Mapping[str, World]:
+    """Provider → the part of the shop that uses it: each has its share of the channels."""
     from pipelines.world import make_world
 
     world = make_world(seed=seed, ends_at=ENDS_AT, days=days)
+    return {
+        room.name: world.only(channels=[c.id for c in world.channels[i :: len(rooms)]])
+        for i, room in enumerate(rooms)
+    }
+
+
+def _deliver(
+    rooms: Sequence[Provider],
+    shares: Mapping[str, World],
+    settings: Settings,
+    progress: Progress,
+) -> int:
+    """Send the shop's last webhooks, signed, through a real receiver; return how many.
+
+    Raises:
+        WarehouseError: not every one was acknowledged.
+    """
+    from pipelines.receiver.serving import serve
+    from pipelines.receiver.signatures import HEADER, sign
+    from pipelines.simulation import post
+
+    sent = 0
+    with serve(settings, rooms) as receiving:
+        progress.say(f"sending signed webhooks to {receiving.url}")
+        for room in rooms:
+            since = ENDS_AT - timedelta(days=WEBHOOK_DAYS)
+            posted = room.simulated_webhooks(shares[room.name], since=since, until=ENDS_AT)
+            url = f"{receiving.url}/webhooks/{room.name}/demo"
+            taken = post(
+                url, posted, lambda body: {HEADER: sign(body, WEBHOOK_SECRET.encode()).decode()}
+            )
+            if taken < len(posted):
+                raise WarehouseError("the demo's receiver refused webhooks", hint="report this")
+            sent += taken
+    return sent
+
+
+@contextmanager
+def _served(
+    rooms: Sequence[Provider], shares: Mapping[str, World], *, port: int
+) -> Iterator[dict[str, str]]:
+    """Serve each room's share; yield provider → base URL."""
+    from pipelines.simulation import serve  # uvicorn and Starlette
+
     with ExitStack() as stack:
         urls = {}
         for i, room in enumerate(rooms):
-            share = world.only(channels=[c.id for c in world.channels[i :: len(rooms)]])
-            app = room.simulate(share, api_key=KEY)
+            app = room.simulate(shares[room.name], api_key=KEY)
             server = serve(app, port=port + i if port else 0)
             urls[room.name] = stack.enter_context(server)
         yield urls
@@ -197,6 +247,7 @@ def settings_of(folder: Path, urls: Mapping[str, str]) -> Settings:
                 "provider": room.name,
                 "name": "demo",
                 "api_key": KEY,
+                "webhook_secrets": [WEBHOOK_SECRET],
                 "resources": [name for name in room.resources if name not in room.opt_in],
                 **dict.fromkeys(room.base_urls, urls[room.name]),
                 **QUICK,
@@ -206,7 +257,11 @@ def settings_of(folder: Path, urls: Mapping[str, str]) -> Settings:
         if room.name in urls
     ]
     return Settings.model_construct(
-        folder=folder, data_dir=folder, accounts=accounts, business_hours={"default": HOURS}
+        folder=folder,
+        data_dir=folder,
+        accounts=accounts,
+        business_hours={"default": HOURS},
+        receiver=Receiver(metrics_port=0),
     )
 
 

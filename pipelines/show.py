@@ -386,6 +386,7 @@ def demo(result: Demo, *, as_json: bool) -> None:
     sys.stdout.write(table(columns, rows))
     print(
         f"\n{result.messages:,} messages over {result.requests:,} requests, "
+        f"{result.webhooks:,} webhooks received, "
         f"as of {result.as_of:%Y-%m-%d %H:%M} UTC, in {result.seconds:.0f} s\n"
         f"warehouse: {result.snapshot}\n\nnext:\n"
         + "\n".join(f"  {command}" for command in result.next_commands)

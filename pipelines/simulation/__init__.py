@@ -27,7 +27,7 @@ from pipelines.simulation.faults import (
     with_rows,
 )
 from pipelines.simulation.paging import keyset, moment, take, whole
-from pipelines.simulation.posting import Posted
+from pipelines.simulation.posting import Posted, post
 from pipelines.simulation.serving import serve
 from pipelines.simulation.writing import encode, is_uuid, stamp, uuid_for
 
@@ -56,6 +56,7 @@ __all__ = [
     "keyset",
     "make_app",
     "moment",
+    "post",
     "repeated_cursor",
     "serve",
     "stamp",

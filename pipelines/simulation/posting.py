@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+
+import httpx
+
+SENDERS = 16
 
 
 @dataclass(frozen=True)
@@ -20,3 +25,31 @@ class Posted:
     event: str
     headers: Mapping[str, str]
     body: bytes
+
+
+def post(url: str, posted: Iterable[Posted], sign: Callable[[bytes], Mapping[str, str]]) -> int:
+    """Post webhooks with a signature; return how many were acknowledged."""
+    return asyncio.run(_post(url, iter(posted), sign))
+
+
+async def _post(
+    url: str, posted: Iterator[Posted], sign: Callable[[bytes], Mapping[str, str]]
+) -> int:
+    async with httpx.AsyncClient(timeout=30) as client:
+        counts = await asyncio.gather(*(_send(client, url, posted, sign) for _ in range(SENDERS)))
+    return sum(counts)
+
+
+async def _send(
+    client: httpx.AsyncClient,
+    url: str,
+    posted: Iterator[Posted],
+    sign: Callable[[bytes], Mapping[str, str]],
+) -> int:
+    """One sender: takes the next webhook when its last one was answered."""
+    acknowledged = 0
+    for each in posted:
+        headers = {"content-type": "application/json", **each.headers, **sign(each.body)}
+        answer = await client.post(url, content=each.body, headers=headers)
+        acknowledged += answer.status_code == 200
+    return acknowledged
