@@ -170,17 +170,6 @@ def understand(
     return done
 
 
-def is_redone(connection: Connection) -> bool:
-    """Whether rows went away since the last build: then models must be built anew."""
-    sql = f"select 1 from {SCHEMA}.positions where name = 'redone'"
-    return connection.execute(sql).fetchone() is not None
-
-
-def forget_redone(connection: Connection) -> None:
-    """Note that the models were built anew."""
-    connection.execute(f"delete from {SCHEMA}.positions where name = 'redone'")
-
-
 def _waiting(connection: Connection, rooms: Mapping[str, Provider]) -> Iterator[_Waiting]:
     """The accounts that have deliveries to read, ready to be read."""
     sql = f"""
@@ -225,9 +214,6 @@ def _forget(connection: Connection, waiting: _Waiting) -> None:
             f"update {SCHEMA}.deliveries set understood_by = null "
             "where provider = $1 and account = $2",
             account,
-        )
-        connection.execute(
-            f"insert into {SCHEMA}.positions values ('redone', 1, now()) on conflict do nothing"
         )
     failpoint("hooks.forgotten")
 

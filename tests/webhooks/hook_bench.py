@@ -130,6 +130,10 @@ def meta(field: str, seconds: float | None = None, **value: Any) -> dict[str, An
     return {"object": "whatsapp_business_account", "entry": [entry]}
 
 
+def _kind(node: Any) -> str:
+    return "view" if node.config.materialized == "view" else "table"
+
+
 class Bench:
     """One data folder."""
 
@@ -138,7 +142,7 @@ class Bench:
         self.warehouse = at(folder / "warehouse.duckdb", folder)
         self.log = SqliteLog(folder / "deliveries.db")
         self.warehouse.ensure_raw_tables(find())
-        self._models: list[tuple[str, str]] = []
+        self._models: list[tuple[str, str, str]] = []
 
     def receive(self, *arrivals: Arrival) -> None:
         """Put deliveries into the log, as the receiver does."""
@@ -210,15 +214,16 @@ class Bench:
             }
             done |= ready
         self._models = [
-            (f'"{node.schema}"."{node.name}"', node.compiled_code) for node in done.values()
+            (_kind(node), f'"{node.schema}"."{node.name}"', node.compiled_code)
+            for node in done.values()
         ]
         self.build()
 
     def rebuild(self) -> None:
         """Run the compiled models again."""
         with self.warehouse.connect() as connection:
-            for name, sql in self._models:
-                connection.execute(f"create or replace table {name} as {sql}")
+            for kind, name, sql in self._models:
+                connection.execute(f"create or replace {kind} {name} as {sql}")
 
     def forget(self) -> None:
         """Empty `raw_webhooks`."""

@@ -241,8 +241,6 @@ def test_a_reader_that_reads_better_reads_everything_again(bench, monkeypatch):
     monkeypatch.setattr(reader, "read", reader_that_finds_nothing)
     assert bench.ingest().understood.deliveries == 3
     assert count(bench, "messages") == 0
-    with bench.warehouse.connect() as connection:
-        assert hooks.is_redone(connection)
 
 
 def reader_that_finds_nothing(_body):
