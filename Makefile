@@ -15,8 +15,8 @@ demo: $(READY) ## Sync a made-up shop over HTTP, build the metrics and show them
 docs: $(READY) ## Write the models' pages, columns and lineage to site/index.html
 	$(BIN)/python -m pipelines.model_docs site
 
-test: $(READY) ## Run every test
-	$(BIN)/python -m pytest -q
+test: $(READY) ## Run every test, on two cores
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 faults: $(READY) ## Break everything on purpose; write the figures of docs/reliability.md
 	DOBLECHECK_WRITE_FIGURES=1 $(BIN)/python -m pytest -q -m 'matrix or not matrix' tests/faults tests/receiver

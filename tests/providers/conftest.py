@@ -101,6 +101,12 @@ class Shop:
             ]
 
 
+@pytest.fixture(autouse=True)
+def _unwatched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The watch over a stop asks once: what a test counts must not depend on a machine's speed."""
+    monkeypatch.setattr("pipelines.load.WATCH_SECONDS", 1000.0)
+
+
 @pytest.fixture(scope="session")
 def small_world() -> World:
     return make_world(seed=11, ends_at=ENDS_AT, days=14, conversations_per_day=12)

@@ -1,0 +1,185 @@
+"""Measure a sync of a large shop against a bare client; prints the lines of a table.
+
+    python -m benchmarks.sync                          20,000 conversations × 10 messages
+    python -m benchmarks.sync --conversations 200000   memory at two million messages
+
+The shop is served by a process of its own (`endless.py`), 20 ms after each request and without a
+quota, 32 requests at once. Each measurement runs in a new process, whose imports count. The bare
+client is plain httpx and orjson: it follows the same lists, decodes the same pages and keeps
+nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.endless import EVERY, KEY, PAGE, Served, Shop, served
+
+CONCURRENCY = 32
+CORE = ("conversations", "messages", "contacts")
+
+
+def syncing(room_name: str, url: str, folder: str) -> dict[str, Any]:
+    """One sync of all default resources, as the command does it."""
+    from pipelines.load import Order, sync_account
+    from pipelines.providers import find
+    from pipelines.settings import Account
+    from pipelines.warehouse import at
+
+    room = next(room for room in find() if room.name == room_name)
+    account = Account.model_validate(
+        {
+            "provider": room_name,
+            "name": "shop",
+            "api_key": KEY,
+            "base_url": url,
+            "requests_per_minute": 100_000_000,
+            "concurrency": CONCURRENCY,
+        }
+    )
+    warehouse = at(Path(folder) / "warehouse.duckdb", Path(folder))
+    wanted = frozenset(name for name in room.resources if name not in room.opt_in)
+    with warehouse.lock():
+        warehouse.ensure_raw_tables([room])
+        report = sync_account(warehouse, room, account, Order(resources=wanted))
+    if not report.is_ok:
+        raise SystemExit(f"the sync failed: {report}")
+    return {"requests": report.requests, "rows": report.changed, "resources": len(wanted)}
+
+
+def bare(room_name: str, url: str, _: str) -> dict[str, Any]:
+    """The same lists, fetched and decoded."""
+    import httpx
+    import orjson
+
+    limits = httpx.Limits(max_connections=CONCURRENCY, max_keepalive_connections=CONCURRENCY)
+    seen = {"requests": 0, "rows": 0}
+
+    async def read() -> None:
+        async with httpx.AsyncClient(base_url=url, limits=limits, trust_env=False) as client:
+
+            async def get(path: str, **params: Any) -> Any:
+                body = orjson.loads((await client.get(path, params=params)).content)
+                seen["requests"] += 1
+                seen["rows"] += len(body["data"])
+                return body
+
+            await (_kapso(get) if room_name == "kapso" else _waspy(get))
+
+    asyncio.run(read())
+    return seen
+
+
+Get = Callable[..., Awaitable[Any]]
+
+
+async def _kapso(get: Get) -> None:
+    async def follow(name: str) -> None:
+        after: dict[str, str] = {}
+        while True:
+            body = await get(f"/platform/v1/whatsapp/{name}", limit=PAGE, **after)
+            cursor = body["paging"]["cursors"]["after"]
+            if not cursor:
+                return
+            after = {"after": cursor}
+
+    await asyncio.gather(*map(follow, CORE))
+
+
+async def _waspy(get: Get) -> None:
+    ids: list[str] = []
+    after: dict[str, str] = {}
+    while True:
+        body = await get("/api/v2/conversations", limit=PAGE, **after)
+        ids += [row["id"] for row in body["data"]]
+        if not body["meta"]["hasMore"]:
+            break
+        after = {"cursor": body["meta"]["cursor"]}
+    todo = iter(ids)
+    pages = iter(range(1, -(-len(ids) // PAGE) + 1))
+
+    async def work() -> None:
+        for identity in todo:
+            await get(f"/api/v2/conversations/{identity}/messages", limit=PAGE)
+        for page in pages:
+            await get("/api/v2/contacts", page=page, pageSize=PAGE)
+
+    await asyncio.gather(*(work() for _ in range(CONCURRENCY)))
+
+
+WORKS = {"sync": syncing, "bare": bare}
+
+
+def measured(work: str, shop: Served, folder: str) -> dict[str, Any]:
+    """What a process of its own says of itself."""
+    command = [sys.executable, "-m", "benchmarks.sync", "--do", work]
+    command += [shop.room.name, shop.url, folder]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def do(work: str, room: str, url: str, folder: str) -> None:
+    """Do it, and print what it cost."""
+    began = time.perf_counter()
+    found = WORKS[work](room, url, folder)
+    wall = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    cost = {"wall": wall, "cpu": time.process_time(), "mb": peak}
+    sys.stdout.write(json.dumps(cost | found))
+
+
+def lines(room: Any, shop: Shop, latency: float) -> list[str]:
+    """The table's lines of one room."""
+    with served(room, shop, latency=latency) as here, tempfile.TemporaryDirectory() as folder:
+        runs = {"bare client": measured("bare", here, folder)}
+        runs["first sync"] = measured("sync", here, folder)
+        runs["without news"] = measured("sync", here, folder)
+        here.happen()
+        runs[f"news in 1 of {EVERY} conversations"] = measured("sync", here, folder)
+    base = runs["bare client"]["wall"]
+    return [
+        f"| {room.title}: {what} | {run['wall']:.1f} | {run['wall'] / base:.2f} | "
+        f"{run['cpu']:.1f} | {run['mb']:.0f} | {run['requests']:,} | {run['rows']:,} |"
+        for what, run in runs.items()
+    ]
+
+
+def main() -> None:
+    """Measure both rooms."""
+    from pipelines.providers import find
+
+    parser = argparse.ArgumentParser(prog="benchmarks.sync", description=__doc__)
+    parser.add_argument("--conversations", type=int, default=20_000)
+    parser.add_argument("--messages", type=int, default=10, help="in each conversation")
+    parser.add_argument("--latency", type=float, default=0.02, help="seconds")
+    parser.add_argument("--do", nargs=4, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.do:
+        do(*given.do)
+        return
+    shop = Shop(given.conversations, given.messages)
+    sys.stdout.write(
+        f"{datetime.now(UTC):%Y-%m-%d}, {shop.conversations:,} conversations, "
+        f"{shop.messages:,} messages, {given.latency * 1000:.0f} ms, {CONCURRENCY} at once\n\n"
+        "| what | wall s | of bare | CPU s | peak MB | requests | rows |\n"
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n"
+    )
+    for room in find():
+        for line in lines(room, shop, given.latency):
+            sys.stdout.write(line + "\n")
+
+
+if __name__ == "__main__":
+    main()
