@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import threading
 import time
@@ -33,9 +34,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 POLL_SECONDS = 0.5
-RETRY_SECONDS = 15
-"""Before an account that did not answer is asked once more. The transport has already repeated each
-request; this is for the minute in which a provider restarts."""
+RETRY_FACTOR = 30
+"""How much longer than before a repeated request we wait before an account that did not answer is
+asked once more, 15 s by default: for the moment in which a provider restarts."""
 
 RUNNER: TaskRunner[PrefectFuture[Any]] = ThreadPoolTaskRunner(max_workers=64)  # type: ignore[assignment]
 """Accounts wait in threads of their own; the settings say how many are read at once."""
@@ -97,7 +98,9 @@ class Site:
         try:
             for target in chosen:
                 with tags(f"provider:{target.room.name}", f"account:{target.account.name}"):
-                    futures.append(sync_account.submit(target.name, self, Sealed(target, what)))
+                    delay = RETRY_FACTOR * target.account.retry_seconds
+                    step = sync_account.with_options(retry_delay_seconds=delay)
+                    futures.append(step.submit(target.name, self, Sealed(target, what)))
             for future in futures:
                 future.wait()
         finally:
@@ -149,6 +152,8 @@ def in_our_words(function: Callable[P, R]) -> Callable[P, R]:
         except Exception as error:  # noqa: BLE001
             raise DoblecheckError(f"unexpected {type(error).__name__}") from None
 
+    # Prefect reads the types of the parameters, and would look for their names in this module.
+    guarded.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]
     return guarded
 
 
@@ -161,7 +166,6 @@ def _may_pass(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     name="sync account",
     task_run_name="sync {name}",
     retries=1,
-    retry_delay_seconds=RETRY_SECONDS,
     retry_condition_fn=_may_pass,
     cache_policy=NO_CACHE,
     persist_result=False,

@@ -27,7 +27,9 @@ from pipelines.providers import find
 from pipelines.simulation import Clock, serve
 from pipelines.world import World, make_world
 
+ROOT = Path(__file__).parents[2]
 KEY = "CANARY-4711-key"
+DOWN = "http://127.0.0.1:9"
 ENDS_AT = datetime(2026, 3, 20, 21, tzinfo=UTC)
 PATIENCE = 240.0
 """Not a measure: two cores may have a lot to do."""
@@ -53,12 +55,14 @@ class Place:
     clock: Clock
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def start(self, name: str, *command: str, **environment: str) -> subprocess.Popen[bytes]:
+    def start(
+        self, name: str, *command: str, folder: Path | None = None, **environment: str
+    ) -> subprocess.Popen[bytes]:
         """Start a command of this environment's Python; what it says goes to `<name>.log`."""
         with (self.folder / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", *command],
-                cwd=self.folder,
+                cwd=folder or self.folder,
                 env={**clean_environment(), **environment},
                 stdout=log,
                 stderr=log,
@@ -195,6 +199,86 @@ def test_status_tells_the_last_runs_without_asking_prefect(place: Place, taken_o
     outcomes = [run["outcome"] for run in json.loads(done.stdout)["runs"]]
     assert "killed" in outcomes
     assert "ok" in outcomes
+
+
+def prefect(place: Place, name: str) -> dict[str, str]:
+    """The environment of a process that uses the server of the one that serves."""
+    with place.api(name) as api:
+        url = str(api.base_url).rstrip("/")
+    return {
+        "PREFECT_API_URL": url,
+        "PREFECT_HOME": str(place.folder / "data" / "prefect" / "elsewhere"),
+        "DOBLECHECK_CONFIG": str(place.folder / "doblecheck.toml"),
+        "DO_NOT_TRACK": "1",
+    }
+
+
+def test_a_worker_elsewhere_runs_a_backfill(place: Place, taken_over: str) -> None:
+    environment = prefect(place, taken_over)
+    pool = "doblecheck-process"
+    for name, command in {
+        "pool": ("work-pool", "create", pool, "--type", "process"),
+        "deploy": ("--no-prompt", "deploy", "--name", "*/process"),
+    }.items():
+        done = place.start(name, "prefect", *command, folder=ROOT, **environment)
+        assert done.wait(PATIENCE) == 0, place.said(name)
+    span = {"start": "2026-03-18", "end": "2026-03-21", "days_per_slice": 2}
+    with place.api(taken_over) as api:
+        for flow in ("sync", "ingest", "maintain"):  # these would come due, and do as on schedule
+            deployment = api.get(f"/deployments/name/{flow}/process").json()["id"]
+            assert api.post(f"/deployments/{deployment}/pause_deployment").is_success
+        deployment = api.get("/deployments/name/backfill/process").json()["id"]
+        asked = api.post(
+            f"/deployments/{deployment}/create_flow_run", json={"parameters": span}
+        ).json()["id"]
+        worker = place.start(
+            "worker", "prefect", "worker", "start", "--pool", pool, "--run-once", **environment
+        )
+        assert worker.wait(PATIENCE) == 0, place.said("worker")
+        run = api.get(f"/flow_runs/{asked}").json()
+        progress = api.post("/artifacts/latest/filter", json={}).json()
+    assert run["state"]["type"] == "COMPLETED", run["state"]
+    assert run["name"] == "backfill 2026-03-18 to 2026-03-21"
+    assert [float(a["data"]) for a in progress if a["key"] == "backfill"] == [100.0]
+    (told,) = place.runs("backfill")
+    assert told.outcome == "ok"
+    assert told.requests > 0
+    assert place.messages() == sum(len(world.messages) for world in place.worlds.values())
+
+
+def test_one_account_fails_alone_and_the_run_says_so(
+    place: Place, taken_over: str, tmp_path: Path
+) -> None:
+    room = find()[0]
+    app = room.simulate(place.worlds[room.name], api_key=KEY)
+    with serve(app) as url:
+        accounts = [("good", KEY, url), ("refused", "another-key", url), ("down", KEY, DOWN)]
+        (tmp_path / "doblecheck.toml").write_text(
+            "".join(
+                f'[[accounts]]\nprovider = "{room.name}"\nname = "{name}"\napi_key = "{key}"\n'
+                f'base_url = "{at}"\nretry_seconds = 0.01\n'
+                for name, key, at in accounts
+            )
+        )
+        environment = prefect(place, taken_over)
+        environment["DOBLECHECK_CONFIG"] = str(tmp_path / "doblecheck.toml")
+        done = place.start("sync", "flows.sync", folder=tmp_path, **environment)
+        assert done.wait(PATIENCE) == 1, place.said("sync")
+    with place.api(taken_over) as api:
+        (run,) = [run for run in runs(api, "FAILED") if run["deployment_id"] is None]
+        tasks = api.post(
+            "/task_runs/filter", json={"flow_runs": {"id": {"any_": [run["id"]]}}}
+        ).json()
+    assert "refused" in run["state"]["message"]
+    assert "down" in run["state"]["message"]
+    assert "good" not in run["state"]["message"]
+    tries = {task["name"]: (task["state_type"], task["run_count"]) for task in tasks}
+    assert tries[f"sync {room.name}:good"] == ("COMPLETED", 1)
+    assert tries[f"sync {room.name}:refused"] == ("FAILED", 1)
+    assert tries[f"sync {room.name}:down"] == ("FAILED", 2)
+    with duckdb.connect(tmp_path / "data" / "analytics.duckdb", read_only=True) as snapshot:
+        row = snapshot.execute("select count(*) from marts.fct_messages").fetchone()
+    assert row == (len(place.worlds[room.name].messages),)
 
 
 def test_prefect_holds_nothing_of_a_customer_and_no_key(place: Place, taken_over: str) -> None:
