@@ -32,7 +32,7 @@ def ingest(config: Path | None = None) -> State[Any]:
     """
     site = opened(config, seconds=SECONDS)
     try:
-        with site.holding(patience=0), site.journal.run("ingest") as entry:
+        with site.holding(patience=0), site.journal.run("ingest", only_news=True) as entry:
             entry.ingested(take_in_webhooks(site))
     except WarehouseBusy as error:
         return skipped(str(error))

@@ -9,6 +9,7 @@ from prefect import State, flow, task
 from prefect.cache_policies import NO_CACHE
 
 from flows import report
+from flows.ingest import take_in_webhooks
 from flows.steps import RUNNER, Site, in_our_words, newest, opened, skipped, told
 from flows.sync import build_and_publish
 from pipelines import run as steps
@@ -54,6 +55,7 @@ def _run(site: Site) -> Entry:
             if site.is_stopping():
                 entry.ends("stopped", "stopped as asked; the next run goes on from here")
             else:
+                entry.ingested(take_in_webhooks(site))
                 entry.built(build_and_publish(site))
     except DoblecheckError:
         pass  # the entry tells it

@@ -120,13 +120,17 @@ class Journal:
         self.path = data_dir / "runs.jsonl"
 
     @contextmanager
-    def run(self, kind: str) -> Iterator[Entry]:
+    def run(self, kind: str, *, only_news: bool = False) -> Iterator[Entry]:
         """Log a run: its beginning now, its end when the block is left.
 
         An error of ours is told in its own words, any other by its kind: it may quote rows.
+
+        Args:
+            only_news: one that brought nothing leaves no line: every minute there is another.
         """
         entry = Entry(kind)
-        self._write(entry)
+        if not only_news:
+            self._write(entry)
         try:
             yield entry
         except BaseException as error:
@@ -138,7 +142,8 @@ class Journal:
             if entry.outcome == "running":
                 entry.outcome = "failed" if entry.message else "ok"
             entry.ended_at = datetime.now(UTC)
-            self._write(entry)
+            if not only_news or entry.rows or entry.outcome != "ok":
+                self._write(entry)
 
     def last(self, count: int = 10) -> list[Entry]:
         """The newest runs, the newest first."""

@@ -50,6 +50,17 @@ def test_an_error_is_told_in_our_words_or_by_its_kind(
     assert (told.outcome, told.message) == (outcome, message)
 
 
+def test_a_run_without_news_leaves_no_line_when_it_is_told_so(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    with journal.run("ingest", only_news=True):
+        pass
+    with journal.run("ingest", only_news=True) as entry:
+        entry.rows = 3
+    with pytest.raises(ValueError, match="no"), journal.run("ingest", only_news=True):
+        raise ValueError("no")
+    assert [told.outcome for told in journal.last()] == ["failed", "ok"]
+
+
 def test_a_run_that_was_killed_is_known_by_its_missing_end(tmp_path: Path) -> None:
     code = f"""
 import os
