@@ -76,10 +76,9 @@ def _tables(site: Site, entry: Entry, resources: Sequence[ResourceStatus]) -> No
             key="slowest-models",
             description=f"{entry.build['models']} models in {entry.build['seconds']} s",
         )
-    if site.settings.schedule.dashboard_url:
-        create_link_artifact(
-            site.settings.schedule.dashboard_url, link_text="Dashboard", key="dashboard"
-        )
+    dashboard = site.settings.dashboard
+    link = site.settings.schedule.dashboard_url or f"http://{dashboard.host}:{dashboard.port}"
+    create_link_artifact(link, link_text="Dashboard", key="dashboard")
 
 
 def _emit(changes: Changes) -> None:

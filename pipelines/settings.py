@@ -116,7 +116,7 @@ class Schedule(_Section):
         timezone: of the crons, IANA; default: the top-level one.
         port: of the local Prefect server; 0: any that is free.
         accounts_at_once: accounts that are read side by side.
-        dashboard_url: where the dashboard is, for links.
+        dashboard_url: where the dashboard is, for links; default: where it listens.
     """
 
     name: str = Field("doblecheck", pattern=r"^[A-Za-z0-9_.-]{1,64}$")

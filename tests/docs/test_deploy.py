@@ -16,7 +16,7 @@ from typer.main import get_command
 from pipelines.cli import app
 
 ROOT = Path(__file__).parents[2]
-DEPLOY = ROOT / "docs" / "deploy"
+DEPLOY = ROOT / "docs" / "examples"
 UNITS = sorted(DEPLOY.glob("*.service"))
 COMMANDS = set(get_command(app).commands)  # type: ignore[attr-defined]
 
