@@ -17,6 +17,7 @@ def examine(settings: Settings, rooms: Sequence[Provider], warehouse: Warehouse)
     return [
         *_accounts(settings, rooms),
         _try("business hours", lambda: _hours(settings)),
+        *([_try("alerts", lambda: settings.alerts.target)] if settings.alerts.url else []),
         _try(f"warehouse {warehouse.name}", lambda: _warehouse(warehouse)),
         *_log(settings),
         _try("published snapshot", lambda: _read(warehouse)),
