@@ -11,10 +11,10 @@ from prefect import State, flow
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
 from flows import report
-from flows.steps import RUNNER, Site, in_our_words, newest, opened, skipped, told
+from flows.steps import RUNNER, Site, in_our_words, newest, opened, told
 from flows.sync import build_and_publish
 from pipelines import run as steps
-from pipelines.errors import DoblecheckError, UsageError, WarehouseBusy
+from pipelines.errors import DoblecheckError, UsageError
 from pipelines.journal import Entry
 
 SECONDS = 24 * 3600.0
@@ -50,10 +50,7 @@ def backfill(
         raise UsageError("the range is empty", hint="start is before end")
     site = opened(config, seconds=SECONDS)
     chosen = steps.targets(site.settings, site.rooms, accounts=accounts or ())
-    try:
-        return told(_run(site, chosen, slices(start, end, days_per_slice)))
-    except WarehouseBusy as error:
-        return skipped(str(error))
+    return told(_run(site, chosen, slices(start, end, days_per_slice)))
 
 
 def _run(site: Site, chosen: list[steps.Target], spans: list[tuple[datetime, datetime]]) -> Entry:
@@ -74,8 +71,6 @@ def _run(site: Site, chosen: list[steps.Target], spans: list[tuple[datetime, dat
             with site.holding(patience=PATIENCE):
                 entry.built(build_and_publish(site))
                 report.tell(site, entry)
-    except WarehouseBusy:
-        raise
     except DoblecheckError:
         pass  # the entry tells it
     return entry

@@ -70,7 +70,7 @@ def _settle(environment: MutableMapping[str, str], home: Path, address: str) -> 
         "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(home / "ui"),
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": '["events", "flow_runs"]',
-        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(30 * 86400),
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(14 * 86400),
         "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": "P7D",
     }.items():
         environment.setdefault(name, value)

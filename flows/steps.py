@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -76,15 +76,16 @@ class Site:
             WarehouseBusy: another run still holds it.
         """
         gives_up_at = time.monotonic() + patience
-        while True:
-            try:
-                with self.warehouse.lock():
-                    yield
-                    return
-            except WarehouseBusy:
-                if time.monotonic() > gives_up_at or self.is_stopping():
-                    raise
-            time.sleep(POLL_SECONDS)
+        with ExitStack() as held:
+            while True:
+                try:
+                    held.enter_context(self.warehouse.lock())
+                    break
+                except WarehouseBusy:
+                    if time.monotonic() > gives_up_at or self.is_stopping():
+                        raise
+                time.sleep(POLL_SECONDS)
+            yield
 
     def read(self, chosen: Sequence[steps.Target], **what: Any) -> list[Report]:
         """Read accounts side by side, each as a task of its own; return the reports.

@@ -38,6 +38,7 @@ class Entry:
 
     Attributes:
         kind: the command or the flow: sync, run, backfill, build, ingest, maintain.
+        born: when its process was, as the system counts; numbers of processes come again.
         outcome: running until it ends; killed when it never told its end.
         message: what went wrong, or why it was skipped; None when nothing did.
         rows: rows new or changed in the raw tables.
@@ -50,6 +51,7 @@ class Entry:
     kind: str
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     pid: int = field(default_factory=os.getpid)
+    born: str | None = field(default_factory=lambda: _born(os.getpid()))
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     ended_at: datetime | None = None
     outcome: Outcome = "running"
@@ -188,19 +190,28 @@ def _parsed(line: str) -> Entry | None:
 
 
 def _as_it_is(entry: Entry) -> Entry:
-    if entry.outcome == "running" and not _is_alive(entry.pid):
+    if entry.outcome == "running" and not _is_alive(entry.pid, entry.born):
         entry.outcome = "killed"
     return entry
 
 
-def _is_alive(pid: int) -> bool:
+def _is_alive(pid: int, born: str | None) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    return True
+    return born == _born(pid)
+
+
+def _born(pid: int) -> str | None:
+    """When a process was born, in ticks since the system was; None where nobody tells."""
+    try:
+        told = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    return told.rpartition(")")[2].split()[19]  # its name, in brackets, may hold anything
 
 
 def _first_error(report: Report) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 import subprocess
 import sys
@@ -73,6 +74,14 @@ with Journal(Path({str(tmp_path)!r})).run("run"):
     journal = Journal(tmp_path)
     with journal.run("build"):
         assert [entry.outcome for entry in journal.last()] == ["running", "killed"]
+
+
+def test_a_number_that_another_process_has_now_is_no_sign_of_life(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    with journal.run("run"):
+        line = json.loads(journal.path.read_text())
+        journal.path.write_text(json.dumps({**line, "born": "1"}) + "\n")
+        assert [entry.outcome for entry in journal.last()] == ["killed"]
 
 
 def test_the_log_keeps_the_newest_runs_and_reads_past_a_torn_line(tmp_path: Path) -> None:
