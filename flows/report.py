@@ -6,7 +6,7 @@ Counts, names of resources and times; no customer's data. Nothing here fails a r
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from prefect.artifacts import create_link_artifact, create_table_artifact
@@ -18,7 +18,7 @@ from pipelines.alerts import Changes
 from pipelines.errors import NotPublished
 from pipelines.journal import Entry
 from pipelines.receiver.log import open_log
-from pipelines.status import ResourceStatus
+from pipelines.status import ResourceStatus, Status
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +33,9 @@ EVENTS = {
 def tell(site: Site, entry: Entry) -> None:
     """Leave the tables of a run, tell what began or ended to go wrong."""
     try:
-        resources = _resources(site)
-        _tables(site, entry, resources)
+        found = _status(site)
+        resources = found.resources if found else ()
+        _tables(site, entry, found)
         silent = alerts.silences(site.warehouse, site.settings)
         watch = alerts.Watch(site.settings.data_path)
         _emit(watch.look(site.settings, entry, resources, silent))
@@ -42,33 +43,28 @@ def tell(site: Site, entry: Entry) -> None:
         log.warning("the report of the run is not whole (%s)", type(error).__name__)
 
 
-def _resources(site: Site) -> Sequence[ResourceStatus]:
+def _status(site: Site) -> Status | None:
+    """How fresh everything is; None before the first snapshot."""
     try:
-        log_of_webhooks = open_log(site.settings)
-        return status.read(site.warehouse, site.rooms, log_of_webhooks, now=None).resources
+        return status.read(site.warehouse, site.rooms, open_log(site.settings), now=None)
     except NotPublished:
-        return ()
+        return None
 
 
-def _tables(site: Site, entry: Entry, resources: Sequence[ResourceStatus]) -> None:
+def _tables(site: Site, entry: Entry, found: Status | None) -> None:
     if entry.accounts:
         table: list[dict[str, Any]] = [{"account": k, **v} for k, v in entry.accounts.items()]
         create_table_artifact(table, key="accounts", description="What was read, and at what cost")
-    if resources:
+    if found:
         create_table_artifact(
-            [
-                {
-                    "account": found.account,
-                    "resource": found.resource,
-                    "rows": found.rows,
-                    "quarantined": found.rejected,
-                    "complete": found.is_complete,
-                    "minutes old": None if found.age_seconds is None else found.age_seconds // 60,
-                }
-                for found in resources
-            ],
+            [_row(resource) for resource in found.resources],
             key="freshness",
             description="How fresh and how complete each resource is",
+        )
+        create_table_artifact(
+            [asdict(budget) for budget in found.budgets],
+            key="budget",
+            description="What each account may ask a minute, and what is left to ask",
         )
     if entry.build:
         create_table_artifact(
@@ -79,6 +75,17 @@ def _tables(site: Site, entry: Entry, resources: Sequence[ResourceStatus]) -> No
     dashboard = site.settings.dashboard
     link = site.settings.schedule.dashboard_url or f"http://{dashboard.host}:{dashboard.port}"
     create_link_artifact(link, link_text="Dashboard", key="dashboard")
+
+
+def _row(found: ResourceStatus) -> dict[str, Any]:
+    return {
+        "account": found.account,
+        "resource": found.resource,
+        "rows": found.rows,
+        "quarantined": found.rejected,
+        "complete": found.is_complete,
+        "minutes old": None if found.age_seconds is None else found.age_seconds // 60,
+    }
 
 
 def _emit(changes: Changes) -> None:

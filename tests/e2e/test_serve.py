@@ -185,7 +185,7 @@ def test_a_run_leaves_tables_to_look_at(place: Place, taken_over: str) -> None:
     with place.api(taken_over) as api:
         found = api.post("/artifacts/latest/filter", json={}).json()
     tables = {a["key"]: json.loads(a["data"]) for a in found if a["type"] == "table"}
-    assert {"accounts", "freshness", "slowest-models"} <= tables.keys()
+    assert {"accounts", "freshness", "budget", "slowest-models"} <= tables.keys()
     assert {row["account"] for row in tables["accounts"]} == {
         f"{name}:default" for name in place.worlds
     }
