@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib import resources
@@ -127,6 +128,14 @@ def count(result: dbtRunnerResult, kind: str) -> int:
 def names(result: dbtRunnerResult, statuses: Iterable[str]) -> list[str]:
     """The models and tests that ended in one of these statuses."""
     return [run.node.name for run in _runs(result) if run.status in statuses]
+
+
+def release() -> None:
+    """Let go of the warehouse. dbt keeps a DuckDB file open until the process ends: in one that
+    lives on, nobody else could write, and the small memory of a sync would be the next build's."""
+    connections = sys.modules.get("dbt.adapters.duckdb.connections")
+    if connections:
+        connections.DuckDBConnectionManager.close_all_connections()
 
 
 def slowest(result: dbtRunnerResult, limit: int = 5) -> list[tuple[str, float]]:

@@ -261,18 +261,22 @@ def build(
     """
     from pipelines import build as models  # reads the models
     from pipelines.business_time import parse_hours
+    from pipelines.dbt_runner import release
 
     hours = {
         name: parse_hours(**hours.model_dump()) for name, hours in settings.business_hours.items()
     }
     policies = settings.sla or {"default": Policy()}
     warehouse.ensure_raw_tables(rooms)
-    result = models.build(
-        warehouse,
-        as_of=as_of,
-        timezone=settings.timezone,
-        business_hours=hours,
-        sla={name: models.Sla(**policy.model_dump()) for name, policy in policies.items()},
-        full=full,
-    )
+    try:
+        result = models.build(
+            warehouse,
+            as_of=as_of,
+            timezone=settings.timezone,
+            business_hours=hours,
+            sla={name: models.Sla(**policy.model_dump()) for name, policy in policies.items()},
+            full=full,
+        )
+    finally:
+        release()
     return result, warehouse.publish()

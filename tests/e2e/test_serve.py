@@ -192,6 +192,11 @@ def test_a_run_leaves_tables_to_look_at(place: Place, taken_over: str) -> None:
     assert all(row["quarantined"] == 0 for row in tables["freshness"])
 
 
+def test_between_runs_nobody_holds_the_warehouse(place: Place, taken_over: str) -> None:
+    with duckdb.connect(place.folder / "data" / "warehouse.duckdb") as connection:
+        assert connection.execute("select 1").fetchone() == (1,)
+
+
 def test_status_tells_the_last_runs_without_asking_prefect(place: Place, taken_over: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pipelines.cli", "status", "--json"],
