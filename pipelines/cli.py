@@ -380,6 +380,68 @@ def verify(
     _exit_unless(not found.mismatches)
 
 
+@app.command()
+def copy(
+    context: typer.Context,
+    to: Annotated[str, typer.Option("--to", metavar="URL", help="postgresql://… or env:NAME")],
+    as_json: Json = False,
+) -> None:
+    """Move a DuckDB warehouse to PostgreSQL: raw rows, positions, cursors, webhooks."""
+    from pydantic import SecretStr
+
+    from pipelines import moving, show
+    from pipelines.settings import Warehouse as Place
+    from pipelines.warehouse.embedded import DuckDBWarehouse
+    from pipelines.warehouse.postgres import PostgresWarehouse
+
+    settings = context.obj.settings()
+    source = context.obj.warehouse(settings)
+    place = Place(url=SecretStr(to))
+    target = context.obj.warehouse(settings.model_copy(update={"warehouse": place}))
+    if not (isinstance(source, DuckDBWarehouse) and isinstance(target, PostgresWarehouse)):
+        raise UsageError(
+            "only from DuckDB to PostgreSQL", hint="doblecheck copy --to postgresql://…"
+        )
+    with source.lock(), target.lock(), show.Progress() as progress:
+        found = moving.move(
+            source,
+            target,
+            context.obj.rooms,
+            on_table=lambda moved: progress.say(f"{moved.table}: {moved.rows:,} rows"),
+        )
+    show.moved(found, target.name, as_json=as_json)
+
+
+@app.command()
+def erase(
+    context: typer.Context,
+    phone: Annotated[str | None, typer.Option(help="With the country code.")] = None,
+    contact: Annotated[str | None, typer.Option(help="The contact's id.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Remove one person from raw rows, webhooks, files, marts and snapshots; counts stay."""
+    from pipelines import erasure, show
+    from pipelines import run as steps
+    from pipelines.receiver.log import open_log
+
+    if (phone is None) == (contact is None):
+        raise UsageError("one of --phone and --contact", hint="--phone +5491123456789")
+    settings = context.obj.settings()
+    rooms = context.obj.rooms
+    warehouse = context.obj.warehouse(settings)
+    with warehouse.lock(), show.Progress() as progress:
+        log = open_log(settings)
+        try:
+            found = erasure.erase(warehouse, rooms, log, phone=phone, contact=contact)
+        finally:
+            log.close()
+        progress.say("building the models from scratch")
+        steps.build(warehouse, rooms, settings, full=True)
+        progress.say("writing the files anew")
+        warehouse.compact()
+    show.erased(found, as_json=as_json)
+
+
 @app.command(name="init-db")
 def init_db(
     context: typer.Context,

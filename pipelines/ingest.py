@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from pipelines import hooks
+from pipelines import erasure, hooks
+from pipelines.erased import Erased
 from pipelines.errors import DoblecheckError
 from pipelines.events import Reader
 from pipelines.failpoint import failpoint
@@ -164,11 +165,13 @@ class _Store:
         self.now, self._warehouse, self._rooms = now, warehouse, rooms
         self._readers: dict[str, Reader] = {room.name: room.webhooks for room in rooms}
         self._done = Ingested()
+        self._erased = Erased(b"", {})
         self._began = time.monotonic()
 
     def opened(self) -> Any:
         """A connection to a warehouse that has the tables."""
         self._warehouse.ensure_raw_tables(self._rooms)
+        self._erased = erasure.load(self._warehouse)
         return self._warehouse.connect()
 
     def add(
@@ -205,6 +208,7 @@ class _Store:
     def _row(self, each: Arrived, delivery_id: int, load: str) -> tuple[Any, ...]:
         reader = self._readers.get(each.provider or "")
         payload, problem = payload_of(each.body, reader)
+        payload = self._erased.document(payload) or payload
         header = {name.lower(): value for name, value in each.headers.items()}
         return (
             delivery_id,

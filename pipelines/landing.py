@@ -71,7 +71,7 @@ class Lander:
                     del rest[parent]
         payload = orjson.dumps(rest).decode()
         identity = str(values[self._identity])
-        return Record(identity, tuple(values), payload, _digest([*values, payload]), fetched_at)
+        return Record(identity, tuple(values), payload, digest([*values, payload]), fetched_at)
 
     def remove_secrets(self, row: Row) -> None:
         """Take out of a row what must not reach the warehouse, also where a text quotes it."""
@@ -201,7 +201,7 @@ def _take_text(row: Row, path: Sequence[str]) -> str | None:
     return None if holder is None or isinstance(holder[path[-1]], dict) else _take_out(row, path)
 
 
-def _digest(values: Sequence[str | None]) -> str:
+def digest(values: Sequence[str | None]) -> str:
     return hashlib.blake2b(orjson.dumps(values), digest_size=12).hexdigest()
 
 
@@ -212,7 +212,7 @@ def rejected(resource: str, reason: str, row: Any) -> Row:
 
 def _rejected(resource: str, reason: str, body: str) -> Row:
     return {
-        "id": _digest([resource, body]),
+        "id": digest([resource, body]),
         "@resource": resource,
         "@reason": reason,
         "@body": body,

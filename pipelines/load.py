@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from pipelines import erasure
+from pipelines.erased import Erased
 from pipelines.errors import DoblecheckError, ProviderError, WarehouseError
 from pipelines.failpoint import failpoint
 from pipelines.loading import Loader, writing
@@ -133,6 +135,7 @@ class _Sync:
     loop: asyncio.AbstractEventLoop
     client: Any
     report: Report
+    erased: Erased = field(default_factory=lambda: Erased(b"", {}))
     done: set[str] = field(default_factory=set)
     began: float = field(default_factory=time.monotonic)
 
@@ -141,6 +144,7 @@ class _Sync:
         loader = Loader(self.warehouse, self.room, self.account.name)
         self.report.problems = loader.problems
         loader.finish_pending()
+        self.erased = erasure.load(self.warehouse)
         positions = self._positions()
         wanted = self.order.resources
         if self.order.span:
@@ -184,6 +188,7 @@ class _Sync:
                 is_stopping=self.order.is_stopping,
                 is_out_of_time=self._is_out_of_time,
                 on_page=self.order.on_page,
+                stored_as=self.erased.record,
                 chunk_rows=self.order.chunk_rows,
             )
             read = self.room.backfill if self.order.span else self.room.source

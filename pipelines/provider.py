@@ -40,6 +40,7 @@ class Table:
         secrets: dotted paths whose values never reach the warehouse.
         quotes: dotted paths of values that may quote one of those.
         links: dotted paths of texts in which the provider writes a media link as `URL: …`.
+        holds_people: its rows may say who a customer is. Others are left alone by an erasure.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Table:
     secrets: tuple[str, ...] = ()
     quotes: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
+    holds_people: bool = True
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -79,6 +81,7 @@ GONE = Table(
         provider_id="@provider_id",
         missed_since="@missed_since",  # null: it was gone, and came back
     ),
+    holds_people=False,
 )
 """Rows that the provider no longer has. They stay where they are: nothing is deleted from raw."""
 

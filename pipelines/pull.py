@@ -27,7 +27,7 @@ from pipelines.cursors import Fetch, Page, follow
 from pipelines.errors import ProviderError, Stopped, Unavailable
 from pipelines.failpoint import failpoint
 from pipelines.kept import Kept, Of
-from pipelines.landing import REJECTED_LANDER, Lander, land
+from pipelines.landing import REJECTED_LANDER, Lander, Record, land
 from pipelines.provider import REJECTED, Row, Table
 from pipelines.walks import Position, Refresh, ValueOf, Walk
 
@@ -127,6 +127,7 @@ class Pull:
         is_full: read everything again, also what is known.
         done: parents or slices that this run has read again; one set for all its pulls.
         span: the range to read again, half-open; None reads what is new.
+        stored_as: turns a record into what may be stored of it: people were erased.
         states: table → thing → the newest state it was seen in, of the things that were met.
     """
 
@@ -143,6 +144,7 @@ class Pull:
     is_stopping: Callable[[], bool] = lambda: False
     is_out_of_time: Callable[[], bool] = lambda: False
     on_page: Callable[[str, int], None] = lambda resource, rows: None
+    stored_as: Callable[[Table, Record], Record] = lambda table, record: record
     chunk_rows: int = CHUNK_ROWS
     outcomes: dict[str, Outcome] = field(default_factory=lambda: defaultdict(Outcome))
     has_more: bool = False
@@ -190,13 +192,15 @@ class Pull:
         """Keep the rows of a page, without asking at once which are known: that costs less.
         Return how many may be new."""
         failpoint("pull.page")
-        records, bad = land(self._lander(table), page.rows, page.fetched_at)
+        landed, bad = land(self._lander(table), page.rows, page.fetched_at)
+        records = [self.stored_as(table, record) for record in landed]
         outcome = self.outcomes[table.name]
         outcome.read += len(page.rows)
         outcome.changed += self._kept_of(table).add(records)
         if bad:
             outcome.rejected += len(bad)
-            self._kept_of(REJECTED).add(land(REJECTED_LANDER, bad, page.fetched_at)[0])
+            rejected = land(REJECTED_LANDER, bad, page.fetched_at)[0]
+            self._kept_of(REJECTED).add([self.stored_as(REJECTED, record) for record in rejected])
         self.on_page(table.name, len(page.rows))
         failpoint("pull.taken")
         return len(records)

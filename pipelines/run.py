@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines import upkeep
 from pipelines.errors import LogError, UsageError
 from pipelines.failpoint import failpoint
 from pipelines.provider import Provider
@@ -165,7 +166,8 @@ def ingest(
     now: datetime | None = None,
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> Ingested:
-    """Load what is new in the receiver's log. The caller holds the warehouse's lock.
+    """Load what is new in the receiver's log, and remove what was kept for long enough. The caller
+    holds the warehouse's lock.
 
     A log that can't be read is told in the result: it stops neither a build nor another account.
     """
@@ -173,6 +175,9 @@ def ingest(
     from pipelines.ingest import ingest as load
     from pipelines.receiver.log import open_log
 
+    warehouse.ensure_raw_tables(rooms)
+    kept = settings.retention.rejected_days
+    upkeep.forget_rejected(warehouse, rooms, days=kept, now=now or datetime.now(UTC))
     try:
         with closing(open_log(settings)) as deliveries:
             return load(

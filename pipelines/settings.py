@@ -71,7 +71,9 @@ class Account(_Section):
 
 
 class Warehouse(_Section):
-    url: str = ""
+    """Where rows are kept. The URL of a database holds its password."""
+
+    url: SecretStr = SecretStr("")
 
 
 class Receiver(_Section):
@@ -81,6 +83,12 @@ class Receiver(_Section):
     keep_days: float = Field(90, ge=0)
     log: SecretStr | None = None
     metrics_port: int = Field(8301, ge=0, le=65535)
+
+
+class Retention(_Section):
+    """Days after which what nobody needs is removed; the receiver's log has its own `keep_days`."""
+
+    rejected_days: float = Field(30, ge=0)
 
 
 class Hours(_Section):
@@ -237,6 +245,7 @@ class Settings(BaseSettings):
     warehouse: Warehouse = Warehouse()
     accounts: list[Account] = []
     receiver: Receiver = Receiver()
+    retention: Retention = Retention()
     business_hours: dict[str, Hours] = {}
     sla: dict[str, Policy] = {}
     schedule: Schedule = Schedule()
@@ -288,8 +297,20 @@ class Settings(BaseSettings):
 
     @property
     def warehouse_url(self) -> str:
-        """The warehouse's URL; the writer's DuckDB file in the data folder by default."""
-        return self.warehouse.url or f"duckdb:///{self.data_path / 'warehouse.duckdb'}"
+        """The warehouse's URL; the writer's DuckDB file in the data folder by default.
+
+        Raises:
+            ConfigError: it names an environment variable that is empty.
+        """
+        text = self.warehouse.url.get_secret_value()
+        name = text.removeprefix("env:") if text.startswith("env:") else ""
+        if name and not os.environ.get(name):
+            raise ConfigError(
+                f"warehouse.url: the environment variable {name} is empty",
+                hint="duckdb:///data/warehouse.duckdb, or postgresql://…",
+            )
+        url = os.environ[name] if name else text
+        return url or f"duckdb:///{self.data_path / 'warehouse.duckdb'}"
 
     @property
     def log_url(self) -> str | None:

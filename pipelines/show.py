@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipelines.build import BuildResult
     from pipelines.demo import Demo
+    from pipelines.erasure import Report as Erasure
     from pipelines.hook_status import HookStatus
     from pipelines.ingest import Ingested
     from pipelines.journal import Entry
     from pipelines.load import Report
+    from pipelines.moving import Moved
     from pipelines.provider import Check
     from pipelines.status import BudgetStatus, LogStatus, Status
     from pipelines.verify import Verified
@@ -243,6 +245,27 @@ def ran(
     reports(found, as_json=False)
     ingested(webhooks, as_json=False)
     built(result, snapshot, as_json=False)
+
+
+def moved(found: Sequence[Moved], target: str, *, as_json: bool) -> None:
+    """Print what went over."""
+    if as_json:
+        to_json({"target": target, "tables": [asdict(each) for each in found]})
+        return
+    rows = sum(each.rows for each in found)
+    print(f"{rows:,} rows of {len(found)} tables are in {target}")
+    print("next: set warehouse.url to it, then: doblecheck run")
+
+
+def erased(found: Erasure, *, as_json: bool) -> None:
+    """Print what an erasure did."""
+    if as_json:
+        to_json(asdict(found))
+        return
+    print(
+        f"{found.rows:,} rows and {found.deliveries:,} webhooks rewritten, "
+        f"{found.conversations:,} conversations; the marts are built anew"
+    )
 
 
 def checks(found: Sequence[Check], *, as_json: bool) -> None:

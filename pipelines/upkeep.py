@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import shutil
 import time
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from pipelines.provider import Provider
 from pipelines.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
@@ -23,6 +26,19 @@ def clean_up(warehouse: Warehouse) -> int:
         shutil.rmtree(place)
     log.info("%d packages that were set aside are removed", len(old))
     return len(old)
+
+
+def forget_rejected(
+    warehouse: Warehouse, rooms: Iterable[Provider], *, days: float, now: datetime
+) -> None:
+    """Remove rows that could not be landed or understood long ago. The caller holds the lock."""
+    oldest = now - timedelta(days=days)
+    with warehouse.connect() as connection:
+        for room in rooms:
+            connection.execute(
+                f"delete from {room.schema}.rejected where fetched_at < $1", [oldest]
+            )
+        connection.execute("delete from raw_webhooks.rejected where received_at < $1", [oldest])
 
 
 def _set_aside(data_dir: Path) -> list[Path]:

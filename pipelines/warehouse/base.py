@@ -29,7 +29,7 @@ KEYS = ("id", "account")
 BUILT_SCHEMAS = ("staging", "intermediate", "marts")
 """The schemas of the models."""
 
-KEYED = ("sync_state", "positions")
+KEYED = ("sync_state", "positions", "people")
 """Tables that are written by `on conflict`, so that their keys are needed in any warehouse."""
 
 SYNC_STATE_COLUMNS: Mapping[str, str] = {
@@ -41,6 +41,15 @@ SYNC_STATE_COLUMNS: Mapping[str, str] = {
     "last_synced_at": "timestamptz",
     "last_error": "text",
 }
+
+
+ERASED_COLUMNS: Mapping[str, str] = {
+    "token": "text",
+    "pseudonym": "text",
+    "key_id": "text",
+    "erased_at": "timestamptz",
+}
+"""Who was erased, by keyed hashes: see `erasure`."""
 
 
 class Cursor(Protocol):
@@ -156,6 +165,11 @@ class Warehouse(ABC):
     @abstractmethod
     def newest(self) -> Published | None:
         """What readers see; None before the first publication."""
+
+    @abstractmethod
+    def compact(self) -> None:
+        """Write what is stored anew, so that the bytes of what was deleted are gone, from what is
+        published too."""
 
     @abstractmethod
     def answer(self, sql: str) -> DataFrame:
@@ -358,6 +372,7 @@ def ensure_raw_tables(
     for room in rooms:
         _ensure_schema(connection, room.schema, _raw_tables(room), has_keys=has_keys)
     _ensure_schema(connection, hooks.SCHEMA, _hook_tables(), has_keys=has_keys)
+    _ensure_schema(connection, "erasure", [("people", ERASED_COLUMNS, ("token",))], has_keys=True)
 
 
 def _ensure_schema(

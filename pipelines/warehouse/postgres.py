@@ -32,6 +32,7 @@ from pipelines.errors import (
 from pipelines.failpoint import failpoint
 from pipelines.provider import Provider
 from pipelines.warehouse.base import (
+    BUILT_SCHEMAS,
     Connection,
     Published,
     SyncState,
@@ -225,6 +226,20 @@ class PostgresWarehouse(Warehouse):
         failpoint("publish.end")
         return f"{self.name}, schema marts"
 
+    def compact(self) -> None:
+        """Rewrite every table that this role owns, and its TOAST. The log of the server's own
+        changes keeps old bytes until it is recycled, and backups as long as they are kept."""
+        with self._opened() as connection:
+            tables = connection.execute(
+                "select format('%I.%I', nspname, relname) from pg_class "
+                "join pg_namespace on pg_namespace.oid = relnamespace "
+                "where relkind = 'r' and pg_has_role(relowner, 'usage') "
+                r"and (nspname like 'raw\_%' or nspname = any ($1::text[]))",
+                [[*BUILT_SCHEMAS, NEXT, "receiver", "erasure"]],
+            ).fetchall()
+            for (name,) in tables:
+                connection.execute(f"vacuum full {name}")
+
     def newest(self) -> Published | None:
         """When the marts were published; None before the first time."""
         with self._opened() as connection:
@@ -299,6 +314,23 @@ class PostgresWarehouse(Warehouse):
         with cursor.copy(f"copy {table} from stdin") as copy:
             for row in rows:
                 copy.write_row([_storable(value) for value in row])
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A connection on which everything is done or nothing."""
+        with self._opened() as connection, connection.transaction():
+            yield cast("Connection", connection)
+
+    def copy_csv(
+        self, connection: Connection, table: str, columns: Sequence[str], file: Path
+    ) -> None:
+        """Load a CSV file without a header, in which nulls are what has no quotes."""
+        names = ", ".join(f'"{column}"' for column in columns)
+        cursor = cast("psycopg.Connection[Any]", connection).cursor()
+        sql = f"copy {table} ({names}) from stdin with (format csv, null '')"
+        with cursor.copy(sql) as copy, file.open("rb") as read:
+            while part := read.read(1 << 20):
+                copy.write(part.replace(b"\0", "\N{REPLACEMENT CHARACTER}".encode()))
 
     def dlt_destination(self) -> Any:
         """The database."""

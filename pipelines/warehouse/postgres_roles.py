@@ -22,7 +22,7 @@ OWNER, LOADER, BUILDER, READER = (
 ROLES = (OWNER, LOADER, BUILDER, READER)
 
 BUILT = ("staging", "intermediate", "marts", "marts_next")
-RECEIVED = ("raw_webhooks", "receiver")
+RECEIVED = ("raw_webhooks", "receiver", "erasure")
 OUTSIDERS = ("anon", "authenticated")
 """Roles of Supabase's Data API, for everybody on the internet. They get nothing."""
 
@@ -114,7 +114,7 @@ def _schema(schema: str, owner: str) -> Iterator[str]:
 
 def _rights(owners: dict[str, str]) -> Iterator[str]:
     for schema, owner in owners.items():
-        if owner == LOADER and not schema.endswith("_staging") and schema != "receiver":
+        if owner == LOADER and not schema.endswith("_staging") and schema.startswith("raw_"):
             yield f"grant usage on schema {schema} to {BUILDER}"
     yield f"grant usage on schema marts to {READER}"
 
@@ -127,7 +127,7 @@ def secure(rooms: Iterable[Provider]) -> str:
     `init-db` was not run, row security alone is turned on. One statement, one round trip.
     """
     owners = schemas(rooms)
-    raw = [name for name, owner in owners.items() if owner == LOADER and name != "receiver"]
+    raw = [name for name, owner in owners.items() if owner == LOADER and name.startswith("raw_")]
     read = [name for name in raw if not name.endswith("_staging")]
     return f"""
 do $$
@@ -173,7 +173,7 @@ begin
         if t.schema = 'raw_webhooks' then -- a build notes which deliveries it has understood
             execute format('grant insert, update, delete on %s to {BUILDER}', t.name);
         end if;
-        if t.schema in ({_list((*raw, "receiver"))}) then
+        if t.schema in ({_list((*raw, "receiver", "erasure"))}) then
             execute format('grant select, insert, update, delete on %s to {LOADER}', t.name);
         end if;
     end loop;

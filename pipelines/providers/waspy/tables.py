@@ -101,6 +101,7 @@ MESSAGE_CURSORS = Table(
         attempts="@attempts",
         checkpoints="@checkpoints",
     ),
+    holds_people=False,
 )
 """One row per conversation: where its oldest-first message list was read to."""
 
@@ -113,6 +114,7 @@ CONVERSATION_STATES = Table(
         assigned_to="@assigned_to",
         observed_from="@observed_from",
     ),
+    holds_people=False,
 )
 """One row per status and assignee that a conversation was seen with. The API tells neither when
 they changed nor what they were before: only what a sync saw, and when it first saw it."""
@@ -129,6 +131,7 @@ TEMPLATE_STATES = Table(
         quality="@quality",
         observed_from="@observed_from",
     ),
+    holds_people=False,
 )
 """One row per version that a template was seen in: its list tells only the current one."""
 

@@ -1,0 +1,268 @@
+"""One person erased on either engine: no byte left of three canaries, the others as they were, and
+neither a sync nor a webhook brings them back (SEC-14)."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from real_postgres import Server
+
+from pipelines import erasure
+from pipelines.build import build
+from pipelines.errors import UsageError, WarehouseError
+from pipelines.ingest import ingest
+from pipelines.load import Order, sync_account
+from pipelines.providers import find
+from pipelines.receiver.log import Arrival
+from pipelines.receiver.sqlite_log import SqliteLog
+from pipelines.settings import Account
+from pipelines.simulation import Clock, serve
+from pipelines.warehouse import Warehouse, at
+from pipelines.warehouse.postgres import PostgresWarehouse
+from pipelines.world import World, make_world
+
+NOW = datetime(2026, 3, 20, 21, 0, tzinfo=UTC)
+NAME, TEXT = "Canaria Amarilla", "la clave es mirlo-4711"
+
+TOTALS = """
+select
+    (select count(*) from marts.fct_messages),
+    (select count(*) from marts.fct_messages where is_request),
+    (select count(*) from marts.fct_messages where is_reply),
+    (select count(*) from marts.fct_turns),
+    (select sum(response_seconds) from marts.fct_turns),
+    (select count(*) from marts.fct_service_windows),
+    (select count(*) from marts.fct_conversations),
+    (select count(*) from marts.dim_contacts)
+"""
+
+
+@dataclass
+class Place:
+    """A warehouse with a shop in it, its receiver's log, and where the bytes are."""
+
+    warehouse: Warehouse
+    world: World
+    phone: str
+    files: Path
+    before: tuple[Any, ...] = ()
+    after: tuple[Any, ...] = ()
+
+    @property
+    def canaries(self) -> tuple[str, ...]:
+        return (self.phone, NAME, TEXT)
+
+    @property
+    def log(self) -> SqliteLog:
+        return SqliteLog(self.warehouse.data_dir / "deliveries.db")
+
+    def sync(self, *, is_full: bool = False) -> int:
+        """One sync of both rooms; rows new or changed."""
+        changed = 0
+        for room in find():
+            with serve(room.simulate(self.world, api_key="k", clock=Clock(now=NOW))) as url:
+                account = Account.model_validate(
+                    {
+                        "provider": room.name,
+                        "name": "shop",
+                        "api_key": "k",
+                        **dict.fromkeys(room.base_urls, url),
+                        "requests_per_minute": 1_000_000,
+                    }
+                )
+                order = Order(resources=frozenset(room.resources), now=NOW, is_full=is_full)
+                report = sync_account(self.warehouse, room, account, order)
+                assert report.is_ok, (report.error, report.problems)
+                changed += report.changed
+        return changed
+
+    def ingest(self) -> None:
+        with closing(self.log) as log:
+            assert ingest(self.warehouse, find(), log, now=NOW).is_ok
+
+    def build(self) -> tuple[Any, ...]:
+        """Build from scratch, publish; what the marts add up to."""
+        build(self.warehouse, as_of=NOW, full=True)
+        self.warehouse.publish()
+        with self.warehouse.reader() as connection:
+            (row,) = connection.execute(TOTALS).fetchall()
+        return tuple(round(float(value), 3) for value in row)
+
+    def found_in_tables(self) -> dict[str, set[str]]:
+        """Canary → the tables in which it stands."""
+        found: dict[str, set[str]] = {canary: set() for canary in self.canaries}
+        sql = (
+            "select table_schema, table_name, column_name from information_schema.columns where "
+            "table_schema not in ('information_schema', 'pg_catalog') and data_type in "
+            "('text', 'VARCHAR', 'character varying')"
+        )
+        with self.warehouse.connect() as connection:
+            for schema, table, column in connection.execute(sql).fetchall():
+                for canary in self.canaries:
+                    seen = f'select 1 from {schema}."{table}" where position($1 in "{column}") > 0'
+                    if connection.execute(f"{seen} limit 1", [canary]).fetchall():
+                        found[canary].add(f"{schema}.{table}")
+        return found
+
+    def found_in_files(self) -> list[tuple[str, Path]]:
+        """Canaries in the bytes of every file, compressed ones too."""
+        folders = {self.files, self.warehouse.data_dir}
+        return [
+            (canary, path)
+            for folder in folders
+            for path in folder.rglob("*")
+            if path.is_file()
+            for text in contents(path)
+            for canary in self.canaries
+            if canary.encode() in text
+        ]
+
+    def erase(self, **who: str) -> erasure.Report:
+        with self.warehouse.lock(), closing(self.log) as log:
+            report = erasure.erase(self.warehouse, find(), log, **who)
+            self.after = self.build()
+            self.warehouse.compact()
+        return report
+
+
+def contents(path: Path) -> Iterator[bytes]:
+    raw = path.read_bytes()
+    yield raw
+    if raw[:2] == b"\x1f\x8b":
+        yield gzip.decompress(raw)
+
+
+def with_a_canary(world: World) -> tuple[World, str, str]:
+    """The world with one customer who has a name and a text to look for; their phone and id."""
+    counts = {contact.id: 0 for contact in world.contacts if contact.phone}
+    for message in world.messages:
+        if message.contact_id in counts and message.direction == "inbound" and message.text:
+            counts[message.contact_id] += 1
+    chosen = max(counts, key=lambda id_: counts[id_])
+    contacts = tuple(
+        replace(contact, name=NAME) if contact.id == chosen else contact
+        for contact in world.contacts
+    )
+    messages = tuple(
+        replace(message, text=TEXT)
+        if message.contact_id == chosen and message.direction == "inbound" and message.text
+        else message
+        for message in world.messages
+    )
+    (phone,) = [str(contact.phone).lstrip("+") for contact in contacts if contact.id == chosen]
+    return replace(world, contacts=contacts, messages=messages), phone, chosen
+
+
+def webhook(phone: str, text: str, number: int) -> dict[str, Any]:
+    """A message that the receiver took in."""
+    return {
+        "message": {
+            "id": f"wamid.hook{number}",
+            "timestamp": str(int(NOW.timestamp()) - 60 * number),
+            "type": "text",
+            "from": phone,
+            "text": {"body": text},
+            "kapso": {"direction": "inbound", "status": "received", "origin": "cloud_api"},
+        },
+        "conversation": {
+            "id": f"session-{phone}",
+            "phone_number": f"+{phone}",
+            "status": "active",
+            "kapso": {"contact_name": NAME if text == TEXT else "Otra"},
+        },
+        "is_new_conversation": True,
+        "phone_number_id": "none",
+    }
+
+
+@pytest.fixture(scope="module")
+def place(
+    engine: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Place:
+    folder = tmp_path_factory.mktemp("erase")
+    world, phone, _ = with_a_canary(
+        make_world(seed=23, ends_at=NOW, days=8, conversations_per_day=8)
+    )
+    if engine == "postgres":
+        server: Server = request.getfixturevalue("postgres")
+        url = server.database()
+        name = url.rsplit("/", 1)[1]
+        ((oid,),) = server.run(f"select oid from pg_database where datname = '{name}'")
+        warehouse: Warehouse = PostgresWarehouse(url, folder)
+        made = Place(warehouse, world, phone, server.folder / "data" / "base" / str(oid))
+    else:
+        made = Place(at(folder / "warehouse.duckdb", folder), world, phone, folder)
+    with made.warehouse.lock():
+        made.warehouse.ensure_raw_tables(find())
+        made.sync()
+        with closing(made.log) as log:
+            bodies = [webhook(phone, TEXT, 1), webhook("5215550001111", "hola", 2)]
+            log.append(
+                [Arrival("kapso", "shop", NOW, {}, json.dumps(body).encode()) for body in bodies]
+            )
+        made.ingest()
+        with made.warehouse.connect() as connection:
+            body = json.dumps({"wa_id": phone, "profile": {"name": NAME}, "note": TEXT})
+            connection.execute(
+                "insert into raw_kapso.rejected (id, account, resource, reason, body, payload) "
+                "values ('r1', 'shop', 'contacts', 'no id', $1, '{}')",
+                [body],
+            )
+        made.before = made.build()
+    return made
+
+
+@pytest.mark.both_engines
+def test_nothing_is_left_of_who_was_erased_and_the_counts_stay(
+    place: Place, engine: str, request: pytest.FixtureRequest
+) -> None:
+    before = place.found_in_tables()
+    assert all(len(tables) > 2 for tables in before.values()), before
+    report = place.erase(phone=f"+{place.phone[:2]} {place.phone[2:]}")
+    if engine == "postgres":
+        request.getfixturevalue("postgres").run("checkpoint")
+    assert place.found_in_tables() == {canary: set() for canary in place.canaries}
+    assert place.found_in_files() == []
+    assert (report.rows > 5, report.deliveries >= 2) == (True, True)
+    assert place.after == place.before
+    with place.warehouse.connect() as connection:
+        others = "select count(*) from raw_webhooks.deliveries where payload like '%5215550001111%'"
+        assert connection.execute(others).fetchall() == [(1,)]
+        rows = connection.execute("select token, pseudonym from erasure.people").fetchall()
+    assert len({pseudonym for _, pseudonym in rows}) == 1
+    assert not [row for row in rows if place.phone in "".join(row)]
+
+    # The provider still has them, and its webhook comes again.
+    assert place.sync() == 0
+    assert place.sync(is_full=True) == 0
+    with place.warehouse.lock(), closing(place.log) as log:
+        arrival = Arrival(
+            "kapso", "shop", NOW, {}, json.dumps(webhook(place.phone, TEXT, 3)).encode()
+        )
+        log.append([arrival])
+        place.ingest()
+    assert place.found_in_tables() == {canary: set() for canary in place.canaries}
+
+    # Without the key nobody can tell who was erased, so nothing is read.
+    key = place.warehouse.data_dir / "erasure.key"
+    kept = key.read_bytes()
+    key.write_bytes(b"another")
+    with pytest.raises(WarehouseError, match="key"):
+        erasure.load(place.warehouse)
+    key.write_bytes(kept)
+    assert key.stat().st_mode & 0o077 == 0
+
+
+def test_nobody_has_that_contact(tmp_path: Path) -> None:
+    warehouse = at(tmp_path / "warehouse.duckdb", tmp_path)
+    for who in ({"contact": "nobody"}, {"phone": "12"}):
+        with closing(SqliteLog(tmp_path / "deliveries.db")) as log, pytest.raises(UsageError):
+            erasure.erase(warehouse, find(), log, **who)
