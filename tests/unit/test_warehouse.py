@@ -182,7 +182,8 @@ def test_every_raw_table_of_every_room_is_there(warehouse: Embedded) -> None:
         there = set(connection.execute(sql).fetchall())
     names = {(room.schema, table.name) for room in find() for table in room.tables}
     shared = {(r.schema, n) for r in find() for n in ("rejected", "gone", "sync_state")}
-    assert there == names | shared | {(hooks.SCHEMA, table) for table in hooks.COLUMNS}
+    of_hooks = {(hooks.SCHEMA, table) for table in hooks.COLUMNS}
+    assert there == names | shared | of_hooks | {("erasure", "people")}
 
 
 def test_folders_are_for_their_owner_only(warehouse: Embedded) -> None:
