@@ -20,8 +20,11 @@ def test_rejected_rows_go_after_their_days_and_not_before(tmp_path: Path) -> Non
             then = NOW - timedelta(days=days)
             row = "insert into raw_waspy.rejected (account, id, fetched_at) values ('a', $1, $2)"
             connection.execute(row, [str(days), then])
-            hook = "insert into raw_webhooks.rejected (delivery_id, received_at) values ($1, $2)"
-            connection.execute(hook, [days, then])
+            connection.execute(
+                "insert into raw_webhooks.rejected (delivery_id, provider, account, received_at) "
+                "values ($1, 'waspy', 'a', $2)",
+                [days, then],
+            )
     forget_rejected(warehouse, find(), days=30, now=NOW)
     with warehouse.connect() as connection:
         assert connection.execute("select id from raw_waspy.rejected").fetchall() == [("29",)]
