@@ -151,12 +151,13 @@ class Bench:
     def ingest(self, **options: Any) -> Ingested:
         return ingest(self.warehouse, find(), self.log, **options)
 
-    def load(self, arrivals: Iterable[Arrival]) -> Ingested:
-        """Put deliveries into the warehouse as from a file: without a log."""
-        portion = [
-            Arrived(a.provider, a.account, a.received_at, a.headers, a.body) for a in arrivals
+    def load(self, *portions: Iterable[Arrival]) -> Ingested:
+        """Put deliveries into the warehouse as from files: without a log."""
+        arrived = [
+            [Arrived(a.provider, a.account, a.received_at, a.headers, a.body) for a in portion]
+            for portion in portions
         ]
-        return ingest_arrived(self.warehouse, find(), [portion])
+        return ingest_arrived(self.warehouse, find(), arrived)
 
     def tell(self, *bodies: Any) -> Ingested:
         """Receive bodies a second apart, and ingest them."""

@@ -87,11 +87,9 @@ def shuffled(arrivals, seed):
 
 
 def in_portions(bench, arrivals, seed):
-    rng = random.Random(seed)
-    while arrivals:
-        size = rng.randint(1 + len(arrivals) // 2, len(arrivals) + 1)
-        bench.load(arrivals[:size])
-        arrivals = arrivals[size:]
+    cuts = sorted(random.Random(seed).randrange(len(arrivals)) for _ in range(3))
+    pairs = itertools.pairwise([0, *cuts, len(arrivals)])
+    bench.load(*(arrivals[start:end] for start, end in pairs))
 
 
 def marts_of(bench, arrivals, seed):
@@ -117,6 +115,18 @@ def test_something_is_compared(bench, live):
 @pytest.mark.parametrize("seed", range(3))
 def test_any_order_and_any_number_of_copies_give_the_same_marts(bench, live, seed):
     assert marts_of(bench, shuffled(made_up(), seed), seed) == live
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("seed", range(5))
+def test_builds_of_what_is_new_end_where_one_build_of_everything_ends(bench, live, seed):
+    arrivals = shuffled(made_up(), seed)
+    bench.forget()
+    bench.build()
+    for i in range(0, len(arrivals), 1 + len(arrivals) // 3):
+        bench.load(arrivals[i : i + 1 + len(arrivals) // 3])
+        bench.build()
+    assert bench.digests() == live
 
 
 @pytest.mark.matrix
