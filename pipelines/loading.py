@@ -169,7 +169,6 @@ class Loader:
 
         # Arrow's own allocator keeps a hundred megabytes of what it once held.
         pa.set_memory_pool(pa.system_memory_pool())
-        dlt.config["runtime.dlthub_telemetry"] = False
         dlt.config["runtime.log_level"] = "ERROR"
         dlt.config["runtime.intercept_signals"] = False  # the run decides what a signal ends
         dlt.config["normalize.parquet_normalizer.add_dlt_load_id"] = True

@@ -148,6 +148,37 @@ def contents(folder: Path) -> dict[str, Any]:
         }
 
 
+WATCHED = """
+import sys
+def watch(event, values):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname"):
+        address = values[1] if event == "socket.connect" else values
+        if isinstance(address, tuple) and str(address[0]) not in ("127.0.0.1", "localhost", "::1"):
+            sys.stderr.write(f"outside: {event} {address[0]}\\n")
+sys.addaudithook(watch)
+if sys.argv[1:] == ["outside"]:
+    import socket
+    socket.socket(type=socket.SOCK_DGRAM).connect(("192.0.2.1", 9))
+else:
+    from pipelines.cli import main
+    main()
+"""
+
+
+def test_a_run_talks_to_the_providers_and_to_nobody_else(stage: Stage, tmp_path: Path) -> None:
+    def watched(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", WATCHED, *arguments]
+        environment = {**os.environ, **stage.environment}
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+
+    assert "outside: socket.connect 192.0.2.1" in watched("outside").stderr
+    done = watched("run")
+    assert done.returncode == 0, done.stderr
+    assert "outside" not in done.stderr
+
+
 def test_status_tells_rows_and_freshness(ran: tuple[Path, Result]) -> None:
     folder, _ = ran
     found = doblecheck(folder, "status", "--json").json
