@@ -164,8 +164,13 @@ def _build_marts(dbt: Dbt, *, full: bool, has_news: bool) -> dbtRunnerResult:
     """The other models, and the tests: everything, what was touched, or what the clock moves."""
     if full:
         return dbt.run("build", "--full-refresh", "--exclude", "path:staging", "tag:rows")
-    if has_news:
-        return dbt.run("build", "--exclude", "path:staging", "tag:rows", "resource_type:seed")
+    if has_news:  # views and seeds are as they were
+        kinds = (
+            "config.materialized:incremental",
+            "config.materialized:table",
+            "resource_type:test",
+        )
+        return dbt.run("build", "--select", *kinds, "--exclude", "path:staging", "tag:rows")
     return dbt.run("build", "--select", "tag:clock")
 
 

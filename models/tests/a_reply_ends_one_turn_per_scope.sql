@@ -4,12 +4,14 @@ with
 turns as (
 
     select * from {{ ref('fct_turns') }}
+    where {{ is_touched('thread_key') }}
 
 ),
 
 messages as (
 
     select * from {{ ref('fct_messages') }}
+    where {{ is_touched('thread_key') }}
 
 ),
 

@@ -7,7 +7,7 @@ messages as (
         thread_key,
         count(*) as openings
     from {{ ref('fct_messages') }}
-    where opens_window
+    where {{ is_touched('thread_key') }} and opens_window
     group by thread_key
 
 ),
@@ -18,6 +18,7 @@ windows as (
         thread_key,
         sum(refreshes + 1 - calls) as openings
     from {{ ref('fct_service_windows') }}
+    where {{ is_touched('thread_key') }}
     group by thread_key
 
 ),

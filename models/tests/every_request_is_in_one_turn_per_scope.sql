@@ -7,7 +7,7 @@ requested as (
         thread_key,
         count(*) as requests
     from {{ ref('fct_messages') }}
-    where is_request
+    where {{ is_touched('thread_key') }} and is_request
     group by thread_key
 
 ),
@@ -19,6 +19,7 @@ grouped as (
         coalesce(sum(requests) filter (where scope = 'any'), 0) as any_requests,
         coalesce(sum(requests) filter (where scope = 'human'), 0) as human_requests
     from {{ ref('fct_turns') }}
+    where {{ is_touched('thread_key') }}
     group by thread_key
 
 ),

@@ -4,6 +4,7 @@ with
 turns as (
 
     select * from {{ ref('fct_turns') }}
+    where {{ is_touched('thread_key') }}
 
 ),
 

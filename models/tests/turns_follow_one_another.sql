@@ -9,6 +9,7 @@ turns as (
         lag(last_request_at) over in_order as previous_request_at,
         lag(responded_at) over in_order as previous_response_at
     from {{ ref('fct_turns') }}
+    where {{ is_touched('thread_key') }}
     window in_order as (partition by thread_key, scope order by turn_number)
 
 ),

@@ -8,6 +8,7 @@ windows as (
         lag(closes_at) over in_order as previous_closes_at,
         lag(episode_number, 1, 0) over in_order as previous_number
     from {{ ref('fct_service_windows') }}
+    where {{ is_touched('thread_key') }}
     window in_order as (partition by thread_key order by episode_number)
 
 ),

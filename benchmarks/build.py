@@ -1,0 +1,300 @@
+"""Measure builds on made-up raw rows, and write `build.md`: `python -m benchmarks.build`.
+
+The rows are made by arithmetic in the warehouse itself, half of them of each room, as wide as true
+ones: people, each with a contact and threads of some twenty messages over two years, the last of
+them moments ago. One figure is one process (`doblecheck build`: models, tests, publication), but
+for "warm", which is the second build of a process that has built before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from pipelines.providers import find
+from pipelines.warehouse import at
+
+RESULTS = Path(__file__).with_name("build.md")
+SIZES = (545_000, 5_450_000)
+EACH = 20
+"""Messages of a thread."""
+
+TOUCHED = 500
+CONFIG = """
+data_dir = "."
+[warehouse]
+url = "duckdb:///warehouse.duckdb"
+[business_hours.default]
+timezone = "America/Argentina/Buenos_Aires"
+monday = ["09:00-13:00", "14:00-18:00"]
+tuesday = ["09:00-13:00", "14:00-18:00"]
+wednesday = ["09:00-13:00", "14:00-18:00"]
+thursday = ["09:00-13:00", "14:00-18:00"]
+friday = ["09:00-18:00"]
+[sla]
+first_response_seconds = 900
+response_seconds = 3600
+clock = "business"
+"""
+WARM = """
+import sys, time
+from pathlib import Path
+from pipelines import run
+from pipelines.providers import find
+from pipelines.settings import load
+from pipelines.warehouse import open_warehouse
+settings = load(Path(sys.argv[1]), find())
+warehouse = open_warehouse(settings)
+for _ in range(2):
+    started = time.perf_counter()
+    run.build(warehouse, find(), settings)
+    took = time.perf_counter() - started
+print(took)
+"""
+
+ROWS = """
+create temp table made as
+select
+    t as thread, n, n % 2 = 1 as is_reply, t % 9 = 0 and n % 10 = 0 as is_template,
+    timestamptz '{began}' + to_seconds(t * 7919 % {spread} + n * 1900 + (t * n) % 1300) as sent_at,
+    substr(md5(t || '-' || n), 1, 22) as mark,
+    '54911' || lpad((20000000 + t)::text, 8, '0') as phone
+from range({first}, {last}) as threads (t), range({begin}, {end}) as numbers (n);
+
+insert into raw_kapso.messages by name
+select
+    'default' as account, 'wamid.HBgN' || mark || 'AA==' as id,
+    epoch(sent_at)::bigint::text as "timestamp",
+    case when is_template then 'template' else 'text' end as type,
+    case when not is_reply then phone end as "from", case when is_reply then phone end as "to",
+    case when not is_template
+        then json_object('body', repeat(mark || ' ', 1 + (thread % 5)::int)) end as text,
+    case when is_template
+        then '{{"name":"promo_' || thread % 12 || '","language":{{"code":"es"}}}}' end as template,
+    case when is_reply then 'outbound' else 'inbound' end as kapso_direction,
+    case when is_reply then 'read' else 'received' end as kapso_status,
+    case when is_reply and n % 4 = 1 then 'business_app' else 'cloud_api' end as kapso_origin,
+    phone as kapso_phone_number, (100200300 + thread % 4)::text as kapso_phone_number_id,
+    'session-' || thread as kapso_whatsapp_conversation_id,
+    'Contact ' || thread as kapso_contact_name,
+    mark as kapso_content,
+    case when is_reply then json_array(
+        json_object('status', 'sent', 'timestamp', epoch(sent_at)::bigint::text),
+        json_object('status', 'delivered', 'timestamp', (epoch(sent_at)::bigint + 2)::text),
+        json_object('status', 'read', 'timestamp', (epoch(sent_at)::bigint + 60)::text))
+        end as kapso_statuses,
+    '{{"kapso":{{"media":null,"flow":"' || mark || '"}}}}' as payload,
+    substr(md5(mark), 1, 24) as row_hash, sent_at as fetched_at, '{load}' as _dlt_load_id
+from made where thread % 2 = 0;
+
+insert into raw_waspy.messages by name
+select
+    'norte' as account, mark as id, 'conversation-' || thread as conversation_id,
+    'contact-' || thread as contact_id, (100 + thread % 3)::text as phone_number_id,
+    'wamid.' || mark as wa_message_id,
+    case when is_reply then 'outbound' else 'inbound' end as direction,
+    case when is_template then 'template' else 'text' end as type,
+    json_object('text', repeat(mark || ' ', 1 + (thread % 5)::int)) as content,
+    case when is_reply then 'delivered' else 'received' end as status,
+    case when is_reply then 'agent' else 'inbound' end as origin,
+    case when is_template then 'promo_' || thread % 12 end as template_name_snapshot,
+    case when is_template then 'campaign-' || thread % 40 end as campaign_id,
+    strftime(sent_at, '%Y-%m-%dT%H:%M:%S.000Z') as created_at, n::text as position,
+    '{{"metadataVersion":"' || mark || '"}}' as payload,
+    substr(md5(mark), 1, 24) as row_hash, sent_at as fetched_at, '{load}' as _dlt_load_id
+from made where thread % 2 = 1;
+
+delete from raw_kapso.conversations where id in (select 'session-' || thread from made);
+delete from raw_waspy.conversations where id in (select 'conversation-' || thread from made);
+
+insert into raw_kapso.conversations by name
+select
+    'default' as account, 'session-' || thread as id, max(phone) as phone_number,
+    (100200300 + thread % 4)::text as phone_number_id, 'active' as status,
+    strftime(min(sent_at), '%Y-%m-%dT%H:%M:%SZ') as created_at,
+    strftime(max(sent_at), '%Y-%m-%dT%H:%M:%SZ') as last_active_at,
+    '{{}}' as payload, substr(md5(max(mark)), 1, 24) as row_hash, max(sent_at) as fetched_at,
+    '{load}' as _dlt_load_id
+from made where thread % 2 = 0 group by thread;
+
+insert into raw_waspy.conversations by name
+select
+    'norte' as account, 'conversation-' || thread as id, 'contact-' || thread as contact_id,
+    json_object('id', 'contact-' || thread, 'phoneNumber', max(phone), 'name', 'Contact')
+        as contact,
+    (100 + thread % 3)::text as phone_number_id, 'open' as status,
+    strftime(min(sent_at), '%Y-%m-%dT%H:%M:%SZ') as created_at,
+    strftime(max(sent_at), '%Y-%m-%dT%H:%M:%SZ') as last_message_at,
+    '{{}}' as payload, substr(md5(max(mark)), 1, 24) as row_hash, max(sent_at) as fetched_at,
+    '{load}' as _dlt_load_id
+from made where thread % 2 = 1 group by thread;
+
+drop table made;
+"""
+
+CONTACTS = """
+insert into raw_kapso.contacts by name
+select
+    'default' as account, 'contact-' || t as id,
+    '54911' || lpad((20000000 + t)::text, 8, '0') as wa_id,
+    'Contact ' || t as profile_name, '2025-01-01T00:00:00Z' as created_at, '{{}}' as payload,
+    now() as fetched_at, '1' as _dlt_load_id
+from range(0, {last}, 2) as threads (t);
+insert into raw_waspy.contacts by name
+select
+    'norte' as account, 'contact-' || t as id,
+    '+54911' || lpad((20000000 + t)::text, 8, '0') as phone_number, 'Contact ' || t as name,
+    '2025-01-01T00:00:00Z' as created_at, '{{}}' as payload,
+    now() as fetched_at, '1' as _dlt_load_id
+from range(1, {last}, 2) as threads (t);
+insert into raw_kapso.templates by name
+select 'default' as account, t::text as id, 'promo_' || t as name, 'es' as language,
+    'MARKETING' as category, 'APPROVED' as status, '{{}}' as payload, now() as fetched_at
+from range(12) as templates (t);
+"""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What one process took."""
+
+    what: str
+    seconds: float
+    megabytes: float
+
+
+class Bench:
+    """A warehouse with so many messages, in a folder of its own."""
+
+    def __init__(self, folder: Path, messages: int) -> None:
+        self.folder, self.messages = folder, messages
+        self.path, self.config = folder / "warehouse.duckdb", folder / "doblecheck.toml"
+        self.threads, self.each = messages // EACH, EACH
+        self.config.write_text(CONFIG)
+
+    def make(self) -> None:
+        """The raw rows, thread by thread in blocks: the memory of it stays small."""
+        at(self.path, self.folder).ensure_raw_tables(find())
+        for first in range(0, self.threads, 50_000):
+            self._add(first, min(first + 50_000, self.threads), 0, EACH, load="1")
+        self._run(CONTACTS.format(last=self.threads))
+
+    def touch(self) -> None:
+        """One more message in some threads all over the table."""
+        step = self.threads // TOUCHED
+        self.each += 1
+        self._add(0, self.threads, self.each - 1, self.each, load=str(self.each), step=step)
+
+    def build(self, what: str, *options: str) -> Figure:
+        """One `doblecheck build` in a process of its own."""
+        command = [sys.executable, "-m", "pipelines.cli", "--config", str(self.config), "build"]
+        _, seconds, megabytes = _measured([*command, "--json", *options])
+        return Figure(what, seconds, megabytes)
+
+    def warm(self) -> Figure:
+        """The second build of one process."""
+        told, _, megabytes = _measured([sys.executable, "-c", WARM, str(self.config)])
+        return Figure("nothing new, warm", float(told), megabytes)
+
+    def size(self) -> float:
+        return self.path.stat().st_size / 1e6
+
+    def _add(
+        self, first: int, last: int, begin: int, end: int, *, load: str, step: int = 1
+    ) -> None:
+        sql = ROWS.format(
+            first=first,
+            last=last if step == 1 else f"{last}, {step}",
+            begin=begin,
+            end=end,
+            began="2024-11-01 00:00:00+00",
+            spread=730 * 86400,
+            load=load,
+        )
+        self._run(sql)
+
+    def _run(self, sql: str) -> None:
+        with duckdb.connect(str(self.path)) as connection:
+            connection.execute("set TimeZone = 'UTC'; set preserve_insertion_order = false")
+            connection.execute(sql)
+
+
+def _measured(command: list[str]) -> tuple[str, float, float]:
+    """Run a command to its end: what it told, its seconds, and the most megabytes it held."""
+    started = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    told = process.stdout.read() if process.stdout else ""
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit("a build failed")
+    return told, time.perf_counter() - started, usage.ru_maxrss / 1024
+
+
+def figures(bench: Bench) -> list[Figure]:
+    """All figures of one size."""
+    found = [bench.build("full, the first", "--full")]
+    found.append(bench.build("nothing new, cold"))
+    found.append(bench.warm())
+    for _ in range(3):
+        bench.touch()
+        found.append(bench.build(f"{TOUCHED} touched threads, cold"))
+    found.append(bench.build("full, again", "--full"))
+    return found
+
+
+def report(results: dict[Bench, list[Figure]], sizes: dict[Bench, str], note: str) -> str:
+    lines = [
+        "# Figures of builds",
+        "",
+        f"`python -m benchmarks.build` on {os.cpu_count()} cores, "
+        f"Python {platform.python_version()}, DuckDB {duckdb.__version__}, {datetime.now(UTC):%Y-%m-%d}. {note}",
+        "",
+        "Each figure is one process from its start to its end: models, tests, publication.",
+        "",
+        "| messages | what | s | peak memory, MB |",
+        "| ---: | --- | ---: | ---: |",
+    ]
+    for bench, found in results.items():
+        lines += [
+            f"| {bench.messages:,} | {f.what} | {f.seconds:.1f} | {f.megabytes:.0f} |"
+            for f in found
+        ]
+    lines += ["", *(f"{bench.messages:,} messages: {sizes[bench]}." for bench in results), ""]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("messages", nargs="*", type=int, default=SIZES)
+    parser.add_argument("--note", default="", help="what the reader should know of the machine")
+    parser.add_argument("--folder", type=Path, help="where the warehouses go; default: a new one")
+    given = parser.parse_args()
+    results, sizes = {}, {}
+    with tempfile.TemporaryDirectory(dir=given.folder) as folder:
+        for messages in given.messages or SIZES:
+            home = Path(folder) / str(messages)
+            home.mkdir()
+            bench = Bench(home, messages)
+            bench.make()
+            raw = bench.size()
+            results[bench] = figures(bench)
+            sizes[bench] = f"{raw:.0f} MB of raw rows, {bench.size():.0f} MB after the builds"
+            sys.stderr.write(json.dumps([vars(figure) for figure in results[bench]]) + "\n")
+    text = report(results, sizes, given.note)
+    RESULTS.write_text(text)
+    sys.stdout.write(text)
+
+
+if __name__ == "__main__":
+    main()
