@@ -258,7 +258,8 @@ def report(results: dict[Bench, list[Figure]], sizes: dict[Bench, str], note: st
         "# Figures of builds",
         "",
         f"`python -m benchmarks.build` on {os.cpu_count()} cores, "
-        f"Python {platform.python_version()}, DuckDB {duckdb.__version__}, {datetime.now(UTC):%Y-%m-%d}. {note}",
+        f"Python {platform.python_version()}, DuckDB {duckdb.__version__}, "
+        f"{datetime.now(UTC):%Y-%m-%d}. {note}",
         "",
         "Each figure is one process from its start to its end: models, tests, publication.",
         "",
