@@ -16,6 +16,7 @@ from pipelines import run
 from pipelines.errors import WarehouseError
 from pipelines.provider import Provider
 from pipelines.providers import find
+from pipelines.reconcile import Reconciled, reconcile
 from pipelines.settings import Account, Hours, Receiver, Settings
 from pipelines.warehouse import Warehouse, at
 
@@ -127,6 +128,7 @@ class Demo:
     seconds: float
     snapshot: str
     kpis: tuple[Kpi, ...]
+    reconciled: Reconciled
     next_commands: tuple[str, ...]
 
 
@@ -165,6 +167,7 @@ def play(
         seconds=time.monotonic() - started,
         snapshot=_short(folder / "analytics.duckdb"),
         kpis=_kpis(warehouse),
+        reconciled=_reconciled(warehouse),
         next_commands=_next_commands(folder),
     )
 
@@ -263,6 +266,11 @@ def settings_of(folder: Path, urls: Mapping[str, str]) -> Settings:
         business_hours={"default": HOURS},
         receiver=Receiver(metrics_port=0),
     )
+
+
+def _reconciled(warehouse: Warehouse) -> Reconciled:
+    with warehouse.reader() as connection:
+        return reconcile(connection)
 
 
 def _kpis(warehouse: Warehouse) -> tuple[Kpi, ...]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pipelines.load import Report
     from pipelines.moving import Moved
     from pipelines.provider import Check
+    from pipelines.reconcile import Reconciled
     from pipelines.status import BudgetStatus, LogStatus, Status
     from pipelines.verify import Verified
 
@@ -382,6 +383,17 @@ def _log(log: LogStatus) -> str:
     return f"{log.deliveries:,} received, {log.not_ingested:,} not ingested, the oldest for {waits}"
 
 
+def _reconciled(found: Reconciled) -> str:
+    """Whether the parts add up, and whether the provider closes its windows when we do."""
+    off = ", ".join(found.differing)
+    totals = ", ".join(f"{one.total:,} {one.what}" for one in found.sums)
+    sums = f"parts that do not add up: {off}" if off else f"parts add up: {totals}"
+    return (
+        f"{sums}\nlast windows that close when the provider says, 2 s off at most: "
+        f"{found.windows_agreeing:,} of {found.windows_compared:,}"
+    )
+
+
 def demo(result: Demo, *, as_json: bool) -> None:
     """Print the demo's numbers and what to try next."""
     if as_json:
@@ -411,6 +423,7 @@ def demo(result: Demo, *, as_json: bool) -> None:
         f"\n{result.messages:,} messages over {result.requests:,} requests, "
         f"{result.webhooks:,} webhooks received, "
         f"as of {result.as_of:%Y-%m-%d %H:%M} UTC, in {result.seconds:.0f} s\n"
+        f"{_reconciled(result.reconciled)}\n"
         f"warehouse: {result.snapshot}\n\nnext:\n"
         + "\n".join(f"  {command}" for command in result.next_commands)
     )
