@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from prefect import State, get_run_logger, tags, task
+from prefect import State, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import TaskRun
 from prefect.futures import PrefectFuture
@@ -98,10 +98,11 @@ class Site:
         futures = []
         try:
             for target in chosen:
-                with tags(f"provider:{target.room.name}", f"account:{target.account.name}"):
-                    delay = RETRY_FACTOR * target.account.retry_seconds
-                    step = sync_account.with_options(retry_delay_seconds=delay)
-                    futures.append(step.submit(target.name, self, Sealed(target, what)))
+                delay = RETRY_FACTOR * target.account.retry_seconds
+                # Runs have tags, tasks have names: for a tag Prefect would ask its server for a
+                # place before each task.
+                step = sync_account.with_options(retry_delay_seconds=delay)
+                futures.append(step.submit(target.name, self, Sealed(target, what)))
             for future in futures:
                 future.wait()
         finally:

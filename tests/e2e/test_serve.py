@@ -223,6 +223,29 @@ def test_a_run_that_a_person_asks_for_is_never_skipped(place: Place, taken_over:
         assert state()["type"] == "COMPLETED"
 
 
+@pytest.mark.matrix
+def test_the_weekly_upkeep_reads_everything_again_and_removes_what_is_old(
+    place: Place, taken_over: str
+) -> None:
+    old = place.folder / "data" / "dlt" / "set_aside" / "1700000000.0"
+    old.mkdir(parents=True)
+    os.utime(old, (1_700_000_000, 1_700_000_000))
+    with place.api(taken_over) as api:
+        deployment = api.get("/deployments/name/maintain/doblecheck").json()["id"]
+        asked = api.post(f"/deployments/{deployment}/create_flow_run", json={}).json()["id"]
+
+        def state() -> dict[str, Any]:
+            return dict(api.get(f"/flow_runs/{asked}").json()["state"])
+
+        until(lambda: state()["type"] not in ("SCHEDULED", "PENDING", "RUNNING"))
+        assert state()["type"] == "COMPLETED", state()
+    (told,) = place.runs("maintain")
+    assert told.outcome == "ok"
+    assert told.requests > 0
+    assert not old.exists()
+    assert place.messages() == sum(len(world.messages) for world in place.worlds.values())
+
+
 def test_prefect_takes_the_automation_that_is_handed_out(place: Place, taken_over: str) -> None:
     automation = yaml.safe_load((ROOT / "docs" / "examples" / "automation.yaml").read_text())
     with place.api(taken_over) as api:
