@@ -1,4 +1,4 @@
-"""Every week: everything read again, old files removed."""
+"""Every week: everything read again, old files removed, the warehouse without its holes."""
 
 from __future__ import annotations
 
@@ -57,6 +57,7 @@ def _run(site: Site) -> Entry:
             else:
                 entry.ingested(take_in_webhooks(site))
                 entry.built(build_and_publish(site))
+                compact(site)
     except DoblecheckError:
         pass  # the entry tells it
     return entry
@@ -65,5 +66,12 @@ def _run(site: Site) -> Entry:
 @task(name="remove old files", cache_policy=NO_CACHE, persist_result=False)
 @in_our_words
 def clean_up(site: Site) -> None:
-    """Remove what is older than it is kept, and give back the room of what was deleted."""
+    """Remove what is older than it is kept."""
     upkeep.clean_up(site.warehouse)
+
+
+@task(name="write the warehouse anew", cache_policy=NO_CACHE, persist_result=False)
+@in_our_words
+def compact(site: Site) -> None:
+    """Give back the room of rows that were replaced and deleted; publish what is left."""
+    upkeep.compact(site.warehouse)

@@ -1,4 +1,4 @@
-"""What nobody needs any more: files that were set aside, and room that deleted rows left behind."""
+"""What nobody needs any more: packages that were set aside, the room of rows that are gone."""
 
 from __future__ import annotations
 
@@ -39,6 +39,16 @@ def forget_rejected(
                 f"delete from {room.schema}.rejected where fetched_at < $1", [oldest]
             )
         connection.execute("delete from raw_webhooks.rejected where received_at < $1", [oldest])
+
+
+def compact(warehouse: Warehouse) -> None:
+    """Write a DuckDB file anew and publish it. PostgreSQL uses the room of deleted rows again by
+    itself; writing its tables anew would shut the receiver and the dashboard out meanwhile. The
+    caller holds the warehouse's lock."""
+    from pipelines.warehouse.embedded import DuckDBWarehouse
+
+    if isinstance(warehouse, DuckDBWarehouse):
+        warehouse.compact()
 
 
 def _set_aside(data_dir: Path) -> list[Path]:

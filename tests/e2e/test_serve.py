@@ -228,7 +228,8 @@ def test_the_weekly_upkeep_reads_everything_again_and_removes_what_is_old(
     place: Place, taken_over: str
 ) -> None:
     old = place.folder / "data" / "dlt" / "set_aside" / "1700000000.0"
-    old.mkdir(parents=True)
+    old.parent.mkdir(mode=0o700, exist_ok=True)
+    old.mkdir(mode=0o700)
     os.utime(old, (1_700_000_000, 1_700_000_000))
     with place.api(taken_over) as api:
         deployment = api.get("/deployments/name/maintain/doblecheck").json()["id"]
