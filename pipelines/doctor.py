@@ -20,7 +20,7 @@ def examine(settings: Settings, rooms: Sequence[Provider], warehouse: Warehouse)
         *([_try("alerts", lambda: settings.alerts.target)] if settings.alerts.url else []),
         _try(f"warehouse {warehouse.name}", lambda: _warehouse(warehouse)),
         *_log(settings),
-        _try("published snapshot", lambda: _read(warehouse)),
+        _snapshot(warehouse),
     ]
 
 
@@ -60,6 +60,17 @@ def _hours(settings: Settings) -> None:
 def _warehouse(warehouse: Warehouse) -> None:
     with warehouse.lock(), warehouse.connect() as connection:
         connection.execute("select 1").fetchone()
+
+
+def _snapshot(warehouse: Warehouse) -> Check:
+    """A new installation has none, and that is no fault."""
+    try:
+        is_there = warehouse.newest() is not None
+    except DoblecheckError as error:
+        return Check("published snapshot", str(error), error.hint)
+    if not is_there:
+        return Check("published snapshot: none yet, until the first: doblecheck run")
+    return _try("published snapshot", lambda: _read(warehouse))
 
 
 def _read(warehouse: Warehouse) -> None:
