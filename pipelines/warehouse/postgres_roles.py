@@ -114,7 +114,7 @@ def _schema(schema: str, owner: str) -> Iterator[str]:
 
 def _rights(owners: dict[str, str]) -> Iterator[str]:
     for schema, owner in owners.items():
-        if owner == LOADER and not schema.endswith("_staging") and schema.startswith("raw_"):
+        if owner == LOADER and not schema.endswith("_staging") and schema != "receiver":
             yield f"grant usage on schema {schema} to {BUILDER}"
     yield f"grant usage on schema marts to {READER}"
 
@@ -128,7 +128,7 @@ def secure(rooms: Iterable[Provider]) -> str:
     """
     owners = schemas(rooms)
     raw = [name for name, owner in owners.items() if owner == LOADER and name.startswith("raw_")]
-    read = [name for name in raw if not name.endswith("_staging")]
+    read = [*(name for name in raw if not name.endswith("_staging")), "erasure"]
     return f"""
 do $$
 declare
