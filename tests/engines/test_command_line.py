@@ -1,4 +1,4 @@
-"""The commands on PostgreSQL, as a user meets them; the password stands in nothing that is printed."""
+"""The commands on PostgreSQL, as a user meets them; the password stands in nothing printed."""
 
 from __future__ import annotations
 
