@@ -136,7 +136,7 @@ def build(
             changes.touch_edges_of_the_clock(connection)
             has_news = changes.is_touched(connection) or not warehouse.keeps_marts
     failpoint("build.clocked")
-    built = _build_marts(dbt, full=full, has_news=has_news)
+    built = _build_marts(dbt, full=full, has_news=has_news, keeps_views=warehouse.keeps_views)
     failpoint("build.tested")
     with _prepared(warehouse) as connection:
         changes.passed(connection, find(), warehouse.fingerprint, made, as_of=as_of, full=full)
@@ -160,14 +160,15 @@ def _build_rows(dbt: Dbt, *, full: bool) -> None:
         dbt.run("run", "--select", "tag:rows", "--exclude", "config.materialized:view")
 
 
-def _build_marts(dbt: Dbt, *, full: bool, has_news: bool) -> dbtRunnerResult:
+def _build_marts(dbt: Dbt, *, full: bool, has_news: bool, keeps_views: bool) -> dbtRunnerResult:
     """The other models, and the tests: everything, what was touched, or what the clock moves."""
     if full:
         return dbt.run("build", "--full-refresh", "--exclude", "path:staging", "tag:rows")
-    if has_news:  # views and seeds are as they were
+    if has_news:  # seeds are as they were
         kinds = (
             "config.materialized:incremental",
             "config.materialized:table",
+            *(() if keeps_views else ("config.materialized:view",)),
             "resource_type:test",
         )
         return dbt.run("build", "--select", *kinds, "--exclude", "path:staging", "tag:rows")

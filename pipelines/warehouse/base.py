@@ -200,6 +200,9 @@ class Warehouse(ABC):
     keeps_marts = True
     """Whether a build finds the marts where the last one left them: then it changes only some."""
 
+    keeps_views = True
+    """Whether a view outlives the table that it reads."""
+
     has_row_keys = False
     """Whether raw tables have a unique index on their keys: a merge needs it, or does not."""
 

@@ -109,6 +109,7 @@ class PostgresWarehouse(Warehouse):
         self._holder: psycopg.Connection[Any] | None = None
 
     keeps_marts = False  # a publication moves them away
+    keeps_views = False  # one goes with the table it reads when that is made anew
     fingerprint = "hashtextextended(cast(raw_row as text), 0)"
 
     @contextmanager
