@@ -5,22 +5,28 @@ with
 requests as (
 
     select distinct
-        coalesce(contacts.person_key, messages.contact_key) as person,
-        date_trunc(
-            'month', timezone(coalesce(channels.timezone, $timezone), messages.occurred_at)
-        ) as active_month
-    from marts.fct_messages as messages
-    left join marts.dim_contacts as contacts on messages.contact_key = contacts.contact_key
-    left join marts.dim_channels as channels on messages.channel_key = channels.channel_key
-    where
-        messages.is_request
-        and messages.contact_key is not null
-        and ($providers is null or messages.provider = any(cast($providers as text [])))
-        and (
-            $accounts is null
-            or messages.provider || ':' || messages.account = any(cast($accounts as text []))
-        )
-        and ($channels is null or messages.channel_key = any(cast($channels as text [])))
+        coalesce(contacts.person_key, wrote.contact_key) as person,
+        wrote.active_month
+    from (
+        select
+            messages.contact_key,
+            date_trunc(
+                'month', timezone(coalesce(channels.timezone, $timezone), messages.occurred_at)
+            ) as active_month
+        from marts.fct_messages as messages
+        left join marts.dim_channels as channels on messages.channel_key = channels.channel_key
+        where
+            messages.is_request
+            and messages.contact_key is not null
+            and ($providers is null or messages.provider = any(cast($providers as text [])))
+            and (
+                $accounts is null
+                or messages.provider || ':' || messages.account = any(cast($accounts as text []))
+            )
+            and ($channels is null or messages.channel_key = any(cast($channels as text [])))
+        group by 1, 2
+    ) as wrote
+    left join marts.dim_contacts as contacts on wrote.contact_key = contacts.contact_key
 
 ),
 

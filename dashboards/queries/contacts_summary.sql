@@ -3,12 +3,19 @@ with
 
 firsts as (
 
+    -- every request is in a turn, and there are far fewer turns than messages
     select
-        coalesce(contacts.person_key, messages.contact_key) as person,
-        min(messages.occurred_at) as first_request_at
-    from marts.fct_messages as messages
-    left join marts.dim_contacts as contacts on messages.contact_key = contacts.contact_key
-    where messages.is_request and messages.contact_key is not null
+        coalesce(contacts.person_key, begun.contact_key) as person,
+        min(begun.first_request_at) as first_request_at
+    from (
+        select
+            contact_key,
+            min(started_at) as first_request_at
+        from marts.fct_turns
+        where scope = 'any' and contact_key is not null
+        group by contact_key
+    ) as begun
+    left join marts.dim_contacts as contacts on begun.contact_key = contacts.contact_key
     group by person
 
 ),
@@ -16,12 +23,19 @@ firsts as (
 writers as (
 
     select
-        coalesce(contacts.person_key, messages.contact_key) as person,
-        min(messages.occurred_at) as first_at,
-        count(*) as requests
-    from @messages as messages
-    left join marts.dim_contacts as contacts on messages.contact_key = contacts.contact_key
-    where messages.is_request and messages.contact_key is not null
+        coalesce(contacts.person_key, wrote.contact_key) as person,
+        min(wrote.first_at) as first_at,
+        sum(wrote.requests) as requests
+    from (
+        select
+            messages.contact_key,
+            min(messages.occurred_at) as first_at,
+            count(*) as requests
+        from @messages as messages
+        where messages.is_request and messages.contact_key is not null
+        group by messages.contact_key
+    ) as wrote
+    left join marts.dim_contacts as contacts on wrote.contact_key = contacts.contact_key
     group by person
 
 )

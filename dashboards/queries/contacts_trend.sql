@@ -4,12 +4,19 @@ with
 
 firsts as (
 
+    -- every request is in a turn, and there are far fewer turns than messages
     select
-        coalesce(contacts.person_key, messages.contact_key) as person,
-        min(messages.occurred_at) as first_request_at
-    from marts.fct_messages as messages
-    left join marts.dim_contacts as contacts on messages.contact_key = contacts.contact_key
-    where messages.is_request and messages.contact_key is not null
+        coalesce(contacts.person_key, begun.contact_key) as person,
+        min(begun.first_request_at) as first_request_at
+    from (
+        select
+            contact_key,
+            min(started_at) as first_request_at
+        from marts.fct_turns
+        where scope = 'any' and contact_key is not null
+        group by contact_key
+    ) as begun
+    left join marts.dim_contacts as contacts on begun.contact_key = contacts.contact_key
     group by person
 
 ),
@@ -17,13 +24,20 @@ firsts as (
 writers as (
 
     select
-        coalesce(contacts.person_key, messages.contact_key) as person,
-        date_trunc($grain, messages.local_occurred_at) as bucket,
-        min(messages.occurred_at) as first_at
-    from @messages as messages
-    left join marts.dim_contacts as contacts on messages.contact_key = contacts.contact_key
-    where messages.is_request and messages.contact_key is not null
-    group by person, bucket
+        coalesce(contacts.person_key, wrote.contact_key) as person,
+        wrote.bucket,
+        min(wrote.first_at) as first_at
+    from (
+        select
+            messages.contact_key,
+            date_trunc($grain, messages.local_occurred_at) as bucket,
+            min(messages.occurred_at) as first_at
+        from @messages as messages
+        where messages.is_request and messages.contact_key is not null
+        group by messages.contact_key, date_trunc($grain, messages.local_occurred_at)
+    ) as wrote
+    left join marts.dim_contacts as contacts on wrote.contact_key = contacts.contact_key
+    group by person, wrote.bucket
 
 )
 

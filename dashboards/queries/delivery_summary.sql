@@ -6,7 +6,6 @@ select
     count(*) filter (where status = 'failed') as failed,
     count(*) filter (where status in ('pending', 'sent')) as on_the_way,
     percentile_cont(0.5) within group (order by seconds_to_delivery) as p50_delivery_seconds,
-    percentile_cont(0.9) within group (order by seconds_to_delivery) as p90_delivery_seconds,
     percentile_cont(0.5) within group (order by seconds_to_read) as p50_read_seconds,
     count(seconds_to_delivery) as delivery_measured,
     count(seconds_to_read) as read_measured,
@@ -17,12 +16,12 @@ from (
         *,
         -- greatest() alone would make a 0 of what is not known
         case
-            when delivered_at - sent_at is not null
-                then greatest(extract(epoch from delivered_at - sent_at), 0)
+            when delivered_at is not null and sent_at is not null
+                then greatest(extract(epoch from delivered_at) - extract(epoch from sent_at), 0)
         end as seconds_to_delivery,
         case
-            when read_at - sent_at is not null
-                then greatest(extract(epoch from read_at - sent_at), 0)
+            when read_at is not null and sent_at is not null
+                then greatest(extract(epoch from read_at) - extract(epoch from sent_at), 0)
         end as seconds_to_read
     from @messages as messages
     where direction = 'outbound' and message_type <> 'reaction'

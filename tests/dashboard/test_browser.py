@@ -121,7 +121,8 @@ class Visit:
         """Wait until the script has run to its end."""
         self.page.wait_for_timeout(250)
         self.page.wait_for_function(
-            "!document.querySelector('[data-testid=stStatusWidget], [data-stale=true]')",
+            "document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'"
+            " && !document.querySelector('[data-stale=true]')",
             timeout=SLOW,
         )
 
