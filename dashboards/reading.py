@@ -20,7 +20,7 @@ from typing import Any
 import streamlit as st
 
 from dashboards.state import Site
-from pipelines.errors import NotPublished
+from pipelines.errors import DoblecheckError, NotPublished
 from pipelines.warehouse.embedded import DuckDBWarehouse
 
 SECONDS = 10.0
@@ -87,10 +87,13 @@ class Reader:
         try:
             self._keep_open(version)
             with self._warehouse.reader() as connection:
-                return _asked(connection, sql, [_plain(values[key]) for key in names])
-        except Exception as error:  # noqa: BLE001 - of two engines; its text may quote rows
-            log.warning("query %s failed: %s", name, type(error).__name__)
-            raise QueryFailed(_reason(error)) from None
+                # What the engine itself says, before the warehouse puts it in words of its own.
+                try:
+                    return _asked(connection, sql, [_plain(values[key]) for key in names])
+                except Exception as error:  # noqa: BLE001 - of two engines; its text may quote rows
+                    raise _failed(name, error) from None
+        except (DoblecheckError, OSError) as error:
+            raise _failed(name, error) from None
 
     def _keep_open(self, version: Version) -> None:
         """Hold a snapshot open, so that the next query does not load it again.
@@ -136,8 +139,9 @@ REASONS = {
 }
 
 
-def _reason(error: Exception) -> str:
-    return REASONS.get(type(error).__name__, "unreadable")
+def _failed(name: str, error: Exception) -> QueryFailed:
+    log.warning("query %s failed: %s", name, type(error).__name__)
+    return QueryFailed(REASONS.get(type(error).__name__, "unreadable"))
 
 
 @cache
@@ -152,11 +156,21 @@ def text(name: str) -> str:
     return re.sub(r"@(\w+)", shared, sql)
 
 
+TYPES = {
+    **dict.fromkeys(("from_day", "to_day", "pick_from", "pick_to"), "date"),
+    **dict.fromkeys(("providers", "accounts", "channels", "agents", "message_ids"), "text []"),
+    **dict.fromkeys(("only_first", "personal"), "boolean"),
+    **dict.fromkeys(("pick_low", "pick_high"), "double precision"),
+    **dict.fromkeys(("pick_weekday", "pick_hour", "limit"), "integer"),
+}
+"""What a name binds; text for the others. PostgreSQL does not guess the type of a null."""
+
+
 @cache
 def numbered(sql: str) -> tuple[str, tuple[str, ...]]:
     """A query with `$1` for its first name and so on, as both engines take it; and the names."""
     names = tuple(sorted(parameters(sql)))
-    places = {name: f"${i}" for i, name in enumerate(names, 1)}
+    places = {n: f"cast(${i} as {TYPES.get(n, 'text')})" for i, n in enumerate(names, 1)}
     bare = re.sub(r"--[^\n]*", "", sql)
     return re.sub(r"\$([a-z_]\w*)", lambda match: places[match[1]], bare), names
 

@@ -18,12 +18,12 @@ requests as (
         where
             messages.is_request
             and messages.contact_key is not null
-            and ($providers is null or messages.provider = any(cast($providers as text [])))
+            and ($providers is null or messages.provider = any($providers))
             and (
                 $accounts is null
-                or messages.provider || ':' || messages.account = any(cast($accounts as text []))
+                or messages.provider || ':' || messages.account = any($accounts)
             )
-            and ($channels is null or messages.channel_key = any(cast($channels as text [])))
+            and ($channels is null or messages.channel_key = any($channels))
         group by 1, 2
     ) as wrote
     left join marts.dim_contacts as contacts on wrote.contact_key = contacts.contact_key
@@ -48,6 +48,6 @@ select
     ) as months_later,
     count(*) as people
 from cohorts
-where cohort_month > cast($to_day as date) - interval '12 months'
+where cohort_month > $to_day - interval '12 months'
 group by cohort, months_later
 order by cohort, months_later

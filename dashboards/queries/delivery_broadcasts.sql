@@ -12,12 +12,12 @@ select
     count(*) over () as found
 from marts.fct_broadcasts as broadcasts
 where
-    broadcasts.started_at >= cast($from_day as date)
-    and broadcasts.started_at < cast($to_day as date) + interval '1 day'
-    and ($providers is null or broadcasts.provider = any(cast($providers as text [])))
+    broadcasts.started_at >= $from_day
+    and broadcasts.started_at < $to_day + interval '1 day'
+    and ($providers is null or broadcasts.provider = any($providers))
     and (
         $accounts is null
-        or broadcasts.provider || ':' || broadcasts.account = any(cast($accounts as text []))
+        or broadcasts.provider || ':' || broadcasts.account = any($accounts)
     )
 order by broadcasts.started_at desc, broadcasts.broadcast_key
 limit $limit

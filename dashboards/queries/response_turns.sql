@@ -17,14 +17,14 @@ from @turns as turns
 left join marts.dim_channels as channels on turns.channel_key = channels.channel_key
 left join marts.dim_contacts as contacts on turns.contact_key = contacts.contact_key
 where
-    ($pick_from is null or turns.local_started_at >= cast($pick_from as date))
+    ($pick_from is null or turns.local_started_at >= $pick_from)
     and (
         $pick_to is null
-        or turns.local_started_at < cast($pick_to as date) + interval '1 day'
+        or turns.local_started_at < $pick_to + interval '1 day'
     )
-    and ($pick_low is null or turns.seconds >= cast($pick_low as double precision))
-    and ($pick_high is null or turns.seconds < cast($pick_high as double precision))
-    and ($pick_weekday is null or extract(isodow from turns.local_started_at) = cast($pick_weekday as integer))
-    and ($pick_hour is null or extract(hour from turns.local_started_at) = cast($pick_hour as integer))
+    and ($pick_low is null or turns.seconds >= $pick_low)
+    and ($pick_high is null or turns.seconds < $pick_high)
+    and ($pick_weekday is null or extract(isodow from turns.local_started_at) = $pick_weekday)
+    and ($pick_hour is null or extract(hour from turns.local_started_at) = $pick_hour)
 order by coalesce(turns.waiting_seconds, turns.seconds) desc nulls last, turns.turn_key
 limit $limit

@@ -5,10 +5,10 @@ select
     count(*) as assignments
 from marts.fct_assignments as assignments
 where
-    ($providers is null or assignments.provider = any(cast($providers as text [])))
+    ($providers is null or assignments.provider = any($providers))
     and (
         $accounts is null
-        or assignments.provider || ':' || assignments.account = any(cast($accounts as text []))
+        or assignments.provider || ':' || assignments.account = any($accounts)
     )
 group by assignments.agent_key
 order by active desc, agent_key

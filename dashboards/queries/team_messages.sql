@@ -4,11 +4,11 @@ select
     sum(daily.messages) as messages
 from marts.mart_daily_agents as daily
 where
-    daily.day between cast($from_day as date) and cast($to_day as date)
-    and ($providers is null or daily.provider = any(cast($providers as text [])))
+    daily.day between $from_day and $to_day
+    and ($providers is null or daily.provider = any($providers))
     and (
         $accounts is null
-        or daily.provider || ':' || daily.account = any(cast($accounts as text []))
+        or daily.provider || ':' || daily.account = any($accounts)
     )
 group by daily.agent_key
 order by daily.agent_key

@@ -6,4 +6,4 @@ from intermediate.int_messages__texts
 where
     provider = $provider
     and account = $account
-    and message_id = any(cast($message_ids as text []))
+    and message_id = any($message_ids)

@@ -15,10 +15,10 @@ left join marts.dim_channels as channels on windows.channel_key = channels.chann
 left join marts.dim_contacts as contacts on windows.contact_key = contacts.contact_key
 where
     windows.is_expired_unanswered
-    and ($pick_from is null or windows.local_opened_at >= cast($pick_from as date))
+    and ($pick_from is null or windows.local_opened_at >= $pick_from)
     and (
         $pick_to is null
-        or windows.local_opened_at < cast($pick_to as date) + interval '1 day'
+        or windows.local_opened_at < $pick_to + interval '1 day'
     )
 order by windows.closes_at desc, windows.window_key
 limit $limit

@@ -7,13 +7,13 @@ from (
     from marts.fct_messages as messages
     left join marts.dim_channels as channels on messages.channel_key = channels.channel_key
     where
-        ($providers is null or messages.provider = any(cast($providers as text [])))
+        ($providers is null or messages.provider = any($providers))
         and (
             $accounts is null
-            or messages.provider || ':' || messages.account = any(cast($accounts as text []))
+            or messages.provider || ':' || messages.account = any($accounts)
         )
-        and ($channels is null or messages.channel_key = any(cast($channels as text [])))
-        and messages.occurred_at >= cast($from_day as date) - interval '2 days'
-        and messages.occurred_at < cast($to_day as date) + interval '3 days'
+        and ($channels is null or messages.channel_key = any($channels))
+        and messages.occurred_at >= $from_day - interval '2 days'
+        and messages.occurred_at < $to_day + interval '3 days'
 ) as dated
-where local_occurred_at >= cast($from_day as date) and local_occurred_at < cast($to_day as date) + interval '1 day'
+where local_occurred_at >= $from_day and local_occurred_at < $to_day + interval '1 day'

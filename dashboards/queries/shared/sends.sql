@@ -7,13 +7,13 @@ from (
     from marts.fct_template_sends as sends
     left join marts.dim_channels as channels on sends.channel_key = channels.channel_key
     where
-        ($providers is null or sends.provider = any(cast($providers as text [])))
+        ($providers is null or sends.provider = any($providers))
         and (
             $accounts is null
-            or sends.provider || ':' || sends.account = any(cast($accounts as text []))
+            or sends.provider || ':' || sends.account = any($accounts)
         )
-        and ($channels is null or sends.channel_key = any(cast($channels as text [])))
-        and sends.occurred_at >= cast($from_day as date) - interval '2 days'
-        and sends.occurred_at < cast($to_day as date) + interval '3 days'
+        and ($channels is null or sends.channel_key = any($channels))
+        and sends.occurred_at >= $from_day - interval '2 days'
+        and sends.occurred_at < $to_day + interval '3 days'
 ) as dated
-where local_occurred_at >= cast($from_day as date) and local_occurred_at < cast($to_day as date) + interval '1 day'
+where local_occurred_at >= $from_day and local_occurred_at < $to_day + interval '1 day'

@@ -13,15 +13,15 @@ from (
     where
         turns.scope = $scope
         and (not $only_first or turns.is_first_response)
-        and ($providers is null or turns.provider = any(cast($providers as text [])))
+        and ($providers is null or turns.provider = any($providers))
         and (
             $accounts is null
-            or turns.provider || ':' || turns.account = any(cast($accounts as text []))
+            or turns.provider || ':' || turns.account = any($accounts)
         )
-        and ($channels is null or turns.channel_key = any(cast($channels as text [])))
-        and ($agents is null or turns.agent_key = any(cast($agents as text [])))
+        and ($channels is null or turns.channel_key = any($channels))
+        and ($agents is null or turns.agent_key = any($agents))
         -- no zone is more than a day from UTC: this lets the database skip what is far away
-        and turns.started_at >= cast($from_day as date) - interval '2 days'
-        and turns.started_at < cast($to_day as date) + interval '3 days'
+        and turns.started_at >= $from_day - interval '2 days'
+        and turns.started_at < $to_day + interval '3 days'
 ) as dated
-where local_started_at >= cast($from_day as date) and local_started_at < cast($to_day as date) + interval '1 day'
+where local_started_at >= $from_day and local_started_at < $to_day + interval '1 day'

@@ -9,9 +9,9 @@ select
 from marts.mart_backlog as backlog
 where
     backlog.scope = $scope
-    and ($providers is null or backlog.provider = any(cast($providers as text [])))
+    and ($providers is null or backlog.provider = any($providers))
     and (
         $accounts is null
-        or backlog.provider || ':' || backlog.account = any(cast($accounts as text []))
+        or backlog.provider || ':' || backlog.account = any($accounts)
     )
-    and ($channels is null or backlog.channel_key = any(cast($channels as text [])))
+    and ($channels is null or backlog.channel_key = any($channels))

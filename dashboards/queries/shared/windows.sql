@@ -7,13 +7,13 @@ from (
     from marts.fct_service_windows as windows
     left join marts.dim_channels as channels on windows.channel_key = channels.channel_key
     where
-        ($providers is null or windows.provider = any(cast($providers as text [])))
+        ($providers is null or windows.provider = any($providers))
         and (
             $accounts is null
-            or windows.provider || ':' || windows.account = any(cast($accounts as text []))
+            or windows.provider || ':' || windows.account = any($accounts)
         )
-        and ($channels is null or windows.channel_key = any(cast($channels as text [])))
-        and windows.opened_at >= cast($from_day as date) - interval '2 days'
-        and windows.opened_at < cast($to_day as date) + interval '3 days'
+        and ($channels is null or windows.channel_key = any($channels))
+        and windows.opened_at >= $from_day - interval '2 days'
+        and windows.opened_at < $to_day + interval '3 days'
 ) as dated
-where local_opened_at >= cast($from_day as date) and local_opened_at < cast($to_day as date) + interval '1 day'
+where local_opened_at >= $from_day and local_opened_at < $to_day + interval '1 day'
