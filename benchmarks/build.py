@@ -24,8 +24,11 @@ import duckdb
 
 from pipelines.providers import find
 from pipelines.warehouse import at
+from pipelines.warehouse.embedded import DuckDBWarehouse
+from pipelines.warehouse.postgres import PostgresWarehouse
 
 RESULTS = Path(__file__).with_name("build.md")
+POSTGRES_RESULTS = Path(__file__).with_name("build-postgres.md")
 SIZES = (545_000, 5_450_000)
 EACH = 20
 """Messages of a thread."""
@@ -175,13 +178,19 @@ class Figure:
 
 
 class Bench:
-    """A warehouse with so many messages, in a folder of its own."""
+    """A warehouse with so many messages, in a folder of its own.
 
-    def __init__(self, folder: Path, messages: int) -> None:
+    With the URL of an empty PostgreSQL database the rows are made here and copied there.
+    """
+
+    def __init__(self, folder: Path, messages: int, url: str | None = None) -> None:
+        self.url = url
         self.folder, self.messages = folder, messages
         self.path, self.config = folder / "warehouse.duckdb", folder / "doblecheck.toml"
         self.threads, self.each = messages // EACH, EACH
         self.config.write_text(CONFIG)
+        if url:
+            os.environ["DOBLECHECK_WAREHOUSE__URL"] = url
 
     def make(self) -> None:
         """The raw rows, thread by thread in blocks: the memory of it stays small."""
@@ -189,12 +198,34 @@ class Bench:
         for first in range(0, self.threads, 50_000):
             self._add(first, min(first + 50_000, self.threads), 0, EACH, load="1")
         self._run(CONTACTS.format(last=self.threads))
+        if self.url:
+            from pipelines.moving import move
+
+            here = DuckDBWarehouse(self.path, self.folder)
+            move(here, PostgresWarehouse(self.url, self.folder), find())
 
     def touch(self) -> None:
         """One more message in some threads all over the table."""
         step = self.threads // TOUCHED
         self.each += 1
         self._add(0, self.threads, self.each - 1, self.each, load=str(self.each), step=step)
+        if self.url:
+            self._copy(PostgresWarehouse(self.url, self.folder), str(self.each))
+
+    def _copy(self, target: PostgresWarehouse, load: str) -> None:
+        """Take the rows of one load over, as a sync's merge would leave them."""
+        names = [
+            f"raw_{room}.{t}" for room in ("kapso", "waspy") for t in ("messages", "conversations")
+        ]
+        with duckdb.connect(str(self.path)) as here, target.connect() as there:
+            for name in names:
+                cursor = here.execute(f"select * from {name} where _dlt_load_id = ?", [load])
+                columns = [column[0] for column in cursor.description or []]
+                rows = cursor.fetchall()
+                ids = [row[columns.index("id")] for row in rows]
+                there.execute(f"delete from {name} where id in (select unnest($1::text[]))", [ids])
+                quoted = ", ".join(f'"{column}"' for column in columns)
+                target.insert(there, f"{name} ({quoted})", rows)
 
     def build(self, what: str, *options: str) -> Figure:
         """One `doblecheck build` in a process of its own."""
@@ -279,6 +310,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("messages", nargs="*", type=int, default=SIZES)
     parser.add_argument("--note", default="", help="what the reader should know of the machine")
+    parser.add_argument("--postgres", metavar="URL", help="measure an empty database; one size")
     parser.add_argument("--folder", type=Path, help="where the warehouses go; default: a new one")
     given = parser.parse_args()
     results, sizes = {}, {}
@@ -286,14 +318,14 @@ def main() -> None:
         for messages in given.messages or SIZES:
             home = Path(folder) / str(messages)
             home.mkdir()
-            bench = Bench(home, messages)
+            bench = Bench(home, messages, given.postgres)
             bench.make()
             raw = bench.size()
             results[bench] = figures(bench)
             sizes[bench] = f"{raw:.0f} MB of raw rows, {bench.size():.0f} MB after the builds"
             sys.stderr.write(json.dumps([vars(figure) for figure in results[bench]]) + "\n")
     text = report(results, sizes, given.note)
-    RESULTS.write_text(text)
+    (POSTGRES_RESULTS if given.postgres else RESULTS).write_text(text)
     sys.stdout.write(text)
 
 
