@@ -33,7 +33,7 @@ def show(sheet: Sheet) -> None:
     resources = sheet.rows("health_resources")
     checks = sheet.row("health_checks")
     build = last_build(sheet.site.data_path)
-    incomplete = [r for r in resources if not r["is_complete"] or r["last_error"]]
+    incomplete = [r for r in resources if r["is_complete"] is False or r["last_error"]]
     differing = [name for left, right, name in SAME if checks[left] != checks[right]]
     quarantined = _quarantined(sheet)
     _lead(sheet, incomplete, differing)
@@ -110,6 +110,8 @@ def _resources(sheet: Sheet, rows: list[Row]) -> None:
 def _state(sheet: Sheet, row: Row) -> str:
     if row["last_error"]:
         return parts.badge(str(row["last_error"])[:120], "bad")
+    if row["is_complete"] is None:  # webhooks are no list that could be read to its end
+        return formats.NOTHING
     if not row["is_complete"]:
         return parts.badge(sheet.t("health.incomplete"), "bad")
     return parts.badge(sheet.t("health.complete"), "good")

@@ -48,7 +48,7 @@ class Marts:
         self.rows: dict[str, list[Row]] = {}
         with at(folder / "warehouse.duckdb", folder).reader() as db:
             tables = db.execute(
-                "select table_name from duckdb_tables() where schema_name = 'marts'"
+                "select table_name from information_schema.tables where table_schema = 'marts'"
             ).fetchall()
             for (name,) in tables:
                 cursor = db.execute(f"select * from marts.{name}")
@@ -678,8 +678,19 @@ def health_page(marts: Marts, says: Says) -> Expected:
         (r["provider"], r["account"], r["seen_in"])
         for r in marts.of_view("fct_messages", "occurred_at")
     )
-    bad = sum(not r["is_complete"] or bool(r["last_error"]) for r in health)
+    bad = sum(r["is_complete"] is False or bool(r["last_error"]) for r in health)
+    of_the_api = sum(r["seen_in"] != "webhook" for r in messages)
+    wrong = bad + sum(
+        one != other
+        for one, other in (
+            (of_the_api, synced),
+            (in_turns[0], requests),
+            (in_turns[1], requests),
+            (sum(r["turns"] for r in days_), len(turns)),
+        )
+    )
     return {
+        "lead": said(says.n(wrong)) if wrong else [],
         "more": said(says.at(NOW)),
         "tile as_of": said(formats.clock(NOW, ZONE), "20", "2026"),
         "tile incomplete": said(says.n(bad), says.n(len(health))),
@@ -688,7 +699,7 @@ def health_page(marts: Marts, says: Says) -> Expected:
             *(t for r in health for t in (says.n(r["rows"]), says.at(r["last_synced_at"])))
         ),
         "table 1": said(
-            says.n(len(messages)), says.n(synced),
+            says.n(of_the_api), says.n(synced),
             says.n(in_turns[0]), says.n(requests),
             says.n(in_turns[1]), says.n(requests),
             says.n(sum(r["turns"] for r in days_)), says.n(len(turns)),

@@ -56,7 +56,7 @@ def on_postgres(shop: Path, postgres: Any) -> state.Site:
             "comment on schema marts is 'published by doblecheck at 2026-11-20T21:00:00+00:00'"
         )
         tables = source.execute(
-            "select table_name from duckdb_tables() where schema_name = 'marts'"
+            "select table_name from information_schema.tables where table_schema = 'marts'"
         ).fetchall()
         for (name,) in tables:
             _copy(source, target, name)

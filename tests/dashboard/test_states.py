@@ -44,12 +44,25 @@ PAYLOADS = [
 ]
 
 
+def _as_tables(db: duckdb.DuckDBPyConnection) -> None:
+    """Marts that are views become tables, so that a test can change them."""
+    views = db.execute(
+        "select view_name from duckdb_views() where schema_name = 'marts' and not internal"
+    ).fetchall()
+    for (name,) in views:
+        db.execute(f"create table marts.made_{name} as select * from marts.{name}")
+    for (name,) in views:
+        db.execute(f"drop view marts.{name}")
+        db.execute(f"alter table marts.made_{name} rename to {name}")
+
+
 def copied(shop: Path, folder: Path, change: Callable[[duckdb.DuckDBPyConnection], Any]) -> Path:
     """A published copy of the shop with something changed."""
     (folder / "published").mkdir(parents=True)
     target = folder / "published" / "analytics-20260101T000000000000.duckdb"
     shutil.copyfile((shop / "analytics.duckdb").resolve(), target)
     with duckdb.connect(str(target)) as db:
+        _as_tables(db)
         change(db)
     (folder / "analytics.duckdb").symlink_to(target)
     return folder
