@@ -302,10 +302,6 @@ def _rewrite_webhooks(connection: Connection, needles: Sequence[str], erased: Er
                 "where provider = $1 and account = $2 and delivery_id = $3 and body = $4",
                 [provider, account, delivery_id, body, GONE],
             )
-        if changed:
-            connection.execute(
-                f"insert into {schema}.positions values ('redone', 1, now()) on conflict do nothing"
-            )
     return len(changed)
 
 
