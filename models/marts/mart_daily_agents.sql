@@ -10,12 +10,6 @@ turns as (
 
 messages as (
 
-    select * from {{ ref('fct_messages') }}
-
-),
-
-senders as (
-
     select * from {{ ref('int_messages__classified') }}
 
 ),
@@ -52,16 +46,15 @@ messages_of_days as (
         {{ local_day('policies.timezone', 'messages.occurred_at') }} as day,
         messages.provider,
         messages.account,
-        coalesce({{ mart_key('senders', 'agent_id') }}, {{ unattributed('messages') }}) as agent_key,
+        coalesce({{ mart_key('messages', 'agent_id') }}, {{ unattributed('messages') }}) as agent_key,
         count(*) as messages,
         count(distinct messages.conversation_key) as conversations
     from messages
-    inner join senders on messages.message_key = senders.message_key
     inner join policies
         on {{ same_channel('messages', 'policies') }}
     where
         messages.direction = 'outbound'
-        and (messages.sender_kind = 'human' or senders.agent_id is not null)
+        and (messages.sender_kind = 'human' or messages.agent_id is not null)
         and messages.occurred_at is not null
     group by 1, 2, 3, 4
 
