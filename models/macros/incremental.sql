@@ -27,16 +27,23 @@
 #}
 
 {% macro by(column, notes=[], before=[], after=[], tags=[]) -%}
-    {%- set noting = "{{ note('" ~ column ~ "', " ~ notes ~ ") }}" -%}
+    {%- set noting = ["{{ note('" ~ column ~ "', " ~ notes ~ ") }}"] if notes else [] -%}
+    {%- set forgetting = "{{ forget('" ~ column ~ "') }}" -%}
     {{ config(
         materialized='incremental',
         incremental_strategy='append',
         on_schema_change='fail',
-        pre_hook=before + [noting, "{{ forget('" ~ column ~ "') }}"],
-        post_hook=[noting] + after,
+        pre_hook=in_one(before + noting + [forgetting]),
+        post_hook=in_one(noting + after),
         tags=tags,
         indexes=[{'columns': [column]}] if target.type == 'postgres' else [],
     ) }}
+{%- endmacro %}
+
+
+{# Hooks as one, with one trip to the database: all of them are for builds of what is new. #}
+{% macro in_one(hooks) -%}
+    {{ return("{% if replaces_rows() %}" ~ hooks | join("; ") ~ "{% endif %}") }}
 {%- endmacro %}
 
 
@@ -96,7 +103,7 @@
 {# Hook: what the rows of touched things are about besides. #}
 {% macro note(column, kinds) -%}
     {% if replaces_rows() %}
-        {% for kind in kinds %}{{ touch(kind, this, column) }};{% endfor %}
+        {% for kind in kinds %}{{ touch(kind, this, column) }}{{ '; ' if not loop.last }}{% endfor %}
     {% endif %}
 {%- endmacro %}
 
