@@ -106,7 +106,6 @@ def ingest(
     with store.opened() as connection:
         after = _position(connection, deliveries)
         while not is_stopping() and (found := deliveries.read(after, chunk)):
-            failpoint("ingest.read")
             after = found[-1].sequence
             arrived = [
                 Arrived(
@@ -142,7 +141,6 @@ def ingest_arrived(
     store = _Store(warehouse, rooms, now or datetime.now(UTC))
     with store.opened() as connection:
         for portion in arrived:
-            failpoint("ingest.read")
             store.add(connection, portion)
         store.understand(connection)
     return store.finish()
@@ -178,6 +176,7 @@ class _Store:
         self, connection: Connection, arrived: Sequence[Arrived], *, position: int | None = None
     ) -> None:
         """Store a portion, and with it how far the log is read."""
+        failpoint("ingest.read")
         load = hooks.load_id()
         placed = [each for each in arrived if each.account and each.provider]
         unplaced = [each for each in arrived if not (each.account and each.provider)]

@@ -273,7 +273,10 @@ class PostgresWarehouse(Warehouse):
             connection.execute("select pg_advisory_xact_lock_shared($1)", [PUBLISHING])
             connection.execute(f"set local statement_timeout = '{READER_SECONDS}s'")
             role = connection.execute(
-                "select 1 from pg_roles where rolname = $1 and pg_has_role(oid, 'set')", [READER]
+                # Roles are the server's: this database may never have been told of this one.
+                "select 1 from pg_roles where rolname = $1 and pg_has_role(oid, 'set') "
+                "and has_schema_privilege(oid, 'marts', 'usage')",
+                [READER],
             ).fetchall()
             if role:
                 connection.execute(f"set local role {READER}")

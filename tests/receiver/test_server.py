@@ -133,7 +133,7 @@ def test_a_bad_end_of_a_body_that_was_refused_already_ends_it(
         there.sendall(begun)
         assert statuses(there.recv(1000)) == [404]
         there.sendall(b"zz\r\n")
-        assert until_closed(there) == b""
+        assert until_closed(there) in (b"", b"Not Found")  # the rest of the answer, if that
     assert [record for record in caplog.records if record.name == "asyncio"] == []
 
 
