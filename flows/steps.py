@@ -95,6 +95,11 @@ class Site:
         """
         before = len(self.reports)
         self.warehouse.ensure_raw_tables(self.rooms)
+        with self.warehouse.side_by_side():
+            self._read(chosen, what)
+        return self.reports[before:]
+
+    def _read(self, chosen: Sequence[steps.Target], what: dict[str, Any]) -> None:
         futures = []
         try:
             for target in chosen:
@@ -110,7 +115,6 @@ class Site:
                 self._is_over.set()
                 for future in futures:
                     future.wait()
-        return self.reports[before:]
 
     def read_one(self, target: steps.Target, **what: Any) -> Report:
         """Read one account when there is a place for it."""

@@ -139,8 +139,8 @@ def sync_one(
     is_stopping: Callable[[], bool] = lambda: False,
     on_page: Callable[[str, str, int], None] = lambda account, resource, rows: None,
 ) -> Report:
-    """Sync one account. Several may be synced side by side, by threads of one process: they are
-    read at the same time and written one after another.
+    """Sync one account. Several may be synced at once, by threads of one process within
+    `Warehouse.side_by_side`: they are read at the same time and written one after another.
 
     The caller holds the warehouse's lock and has made the raw tables.
     """

@@ -9,7 +9,7 @@ import errno
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -140,7 +140,14 @@ class Warehouse(ABC):
 
     @abstractmethod
     def connect(self) -> AbstractContextManager[Connection]:
-        """A connection that writes. Every statement stands for itself."""
+        """A connection that writes. Every statement stands for itself.
+
+        Threads that connect at the same time do so within `side_by_side`.
+        """
+
+    def side_by_side(self) -> AbstractContextManager[None]:
+        """Within it, threads of this process may connect at the same time."""
+        return nullcontext()
 
     @abstractmethod
     def reader(self) -> AbstractContextManager[Connection]:

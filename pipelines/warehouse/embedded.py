@@ -99,6 +99,17 @@ class DuckDBWarehouse(Warehouse):
             yield connection
 
     @contextmanager
+    def side_by_side(self) -> Iterator[None]:
+        """Let threads open the writer's file as they like: it stays open in between.
+
+        DuckDB refuses a thread that opens a file while the last connection of another is just
+        closing it. What is set for the whole instance, like `SYNC_MEMORY`, ends with this.
+        """
+        self.make_folders()
+        with self._opened(self.path):
+            yield
+
+    @contextmanager
     def stored(self, room: Provider, account: str) -> Iterator[StoredRows]:
         """What the warehouse holds of one account, looked up in little memory."""
         with self.connect() as connection:

@@ -266,7 +266,6 @@ def prefect(place: Place, name: str) -> dict[str, str]:
     }
 
 
-@pytest.mark.matrix  # on two busy cores the runs of `serve` come in between
 def test_a_worker_elsewhere_runs_a_backfill(place: Place, taken_over: str) -> None:
     environment = prefect(place, taken_over)
     pool = "doblecheck-process"
@@ -300,7 +299,6 @@ def test_a_worker_elsewhere_runs_a_backfill(place: Place, taken_over: str) -> No
     assert place.messages() == sum(len(world.messages) for world in place.worlds.values())
 
 
-@pytest.mark.matrix  # on two busy cores the runs of `serve` come in between
 def test_one_account_fails_alone_and_the_run_says_so(
     place: Place, taken_over: str, tmp_path: Path
 ) -> None:
