@@ -31,9 +31,8 @@ check: $(READY) ## Lint, formatting, types, SQL style, import rules
 screenshots: $(READY) ## Take pictures of every page of the dashboard, into screenshots/
 	DOBLECHECK_SCREENSHOTS=screenshots $(BIN)/python -m pytest -q tests/dashboard/test_browser.py -k screenshots
 
-bench: $(READY) ## Measure: the figures of benchmarks/
+bench: $(READY) ## Measure everything: an hour and a half; writes benchmarks/README.md
 	$(BIN)/python -m benchmarks
-	$(BIN)/python -m benchmarks.receiver
 
 clean: ## Remove what was made
 	rm -rf $(VENV) data dist screenshots .mypy_cache .ruff_cache .pytest_cache .hypothesis

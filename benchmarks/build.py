@@ -1,4 +1,4 @@
-"""Measure builds on made-up raw rows, and write `build.md`: `python -m benchmarks.build`.
+"""Measure builds on made-up raw rows: `python -m benchmarks.build 545000`.
 
 The rows are made by arithmetic in the warehouse itself, half of them of each room, as wide as true
 ones: people, each with a contact and threads of some twenty messages over two years, the last of
@@ -9,27 +9,30 @@ for "warm", which is the second build of a process that has built before.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 
 import duckdb
 
+from benchmarks import report
 from pipelines.providers import find
 from pipelines.warehouse import at
 from pipelines.warehouse.embedded import DuckDBWarehouse
 from pipelines.warehouse.postgres import PostgresWarehouse
 
-RESULTS = Path(__file__).with_name("build.md")
-POSTGRES_RESULTS = Path(__file__).with_name("build-postgres.md")
-SIZES = (545_000, 5_450_000)
+TARGETS = {
+    ("DuckDB", 545_000): {"full": 25, "cold": 7, "warm": 2.5, "touched": 8},
+    ("DuckDB", 5_450_000): {"full": 90, "memory": 4096, "touched": 10},
+    ("PostgreSQL", 545_000): {"full": 60, "touched": 12},
+}
+"""Seconds and megabytes at most, by engine and messages."""
+
 EACH = 20
 """Messages of a thread."""
 
@@ -284,49 +287,51 @@ def figures(bench: Bench) -> list[Figure]:
     return found
 
 
-def report(results: dict[Bench, list[Figure]], sizes: dict[Bench, str], note: str) -> str:
-    lines = [
-        "# Figures of builds",
-        "",
-        f"`python -m benchmarks.build` on {os.cpu_count()} cores, "
-        f"Python {platform.python_version()}, DuckDB {duckdb.__version__}, "
-        f"{datetime.now(UTC):%Y-%m-%d}. {note}",
-        "",
-        "Each figure is one process from its start to its end: models, tests, publication.",
-        "",
-        "| messages | what | s | peak memory, MB |",
-        "| ---: | --- | ---: | ---: |",
-    ]
-    for bench, found in results.items():
-        lines += [
-            f"| {bench.messages:,} | {f.what} | {f.seconds:.1f} | {f.megabytes:.0f} |"
-            for f in found
-        ]
-    lines += ["", *(f"{bench.messages:,} messages: {sizes[bench]}." for bench in results), ""]
-    return "\n".join(lines)
+def wanted(engine: str, messages: int) -> dict[str, str]:
+    """The target of each figure, by its name."""
+    targets = TARGETS.get((engine, messages), {})
+    names = {
+        "full, the first": "full",
+        "full, again": "full",
+        "nothing new, cold": "cold",
+        "nothing new, warm": "warm",
+        f"{TOUCHED} touched threads, cold": "touched",
+        "memory at most": "memory",
+    }
+    return {name: f"<= {targets[key]}" for name, key in names.items() if key in targets}
+
+
+def told(bench: Bench, found: list[Figure]) -> list[report.Figure]:
+    """The figures as they stand on the page: of what was done several times, the median."""
+    engine = "PostgreSQL" if bench.url else "DuckDB"
+    targets, named = wanted(engine, bench.messages), {figure.what: figure for figure in found}
+    subject = f"{engine}, {bench.messages:,} messages"
+    lines = []
+    for what in named:
+        seconds = median(figure.seconds for figure in found if figure.what == what)
+        lines.append(report.Figure(f"{subject}: {what}", seconds, "s", targets.get(what, "")))
+    most = max(figure.megabytes for figure in found)
+    target = targets.get("memory at most", "")
+    return [*lines, report.Figure(f"{subject}: memory at most", most, "MB", target)]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("messages", nargs="*", type=int, default=SIZES)
+    parser.add_argument("messages", type=int)
     parser.add_argument("--note", default="", help="what the reader should know of the machine")
-    parser.add_argument("--postgres", metavar="URL", help="measure an empty database; one size")
-    parser.add_argument("--folder", type=Path, help="where the warehouses go; default: a new one")
+    parser.add_argument("--postgres", metavar="URL", help="measure an empty database")
+    parser.add_argument("--folder", type=Path, help="where the warehouse goes; default: a new one")
+    parser.add_argument("--keep", action="store_true", help="put the figures on the page")
     given = parser.parse_args()
-    results, sizes = {}, {}
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-        for messages in given.messages or SIZES:
-            home = Path(folder) / str(messages)
-            home.mkdir()
-            bench = Bench(home, messages, given.postgres)
-            bench.make()
-            raw = bench.size()
-            results[bench] = figures(bench)
-            sizes[bench] = f"{raw:.0f} MB of raw rows, {bench.size():.0f} MB after the builds"
-            sys.stderr.write(json.dumps([vars(figure) for figure in results[bench]]) + "\n")
-    text = report(results, sizes, given.note)
-    (POSTGRES_RESULTS if given.postgres else RESULTS).write_text(text)
-    sys.stdout.write(text)
+        bench = Bench(Path(folder), given.messages, given.postgres)
+        bench.make()
+        raw = bench.size()
+        found = told(bench, figures(bench))
+        sizes = "" if given.postgres else f" {raw:.0f} MB of raw rows, {bench.size():.0f} MB after."
+    command = f"python -m benchmarks.build {given.messages}{' --postgres …' * bool(given.postgres)}"
+    note = f"One process from its start to its end: models, tests, publication.{sizes} {given.note}"
+    report.tell(report.Run("Build", command, found, note.strip()), is_kept=given.keep)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import platform
 import re
 import resource
 import signal
@@ -22,12 +21,12 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
+from benchmarks.report import Figure, Run, tell
 from pipelines.receiver.log import FILE_NAME
 from pipelines.receiver.signatures import sign
 from pipelines.receiver.sqlite_log import SqliteLog
@@ -38,7 +37,6 @@ PATH = "/webhooks/kapso/default"
 CONNECTIONS = 64
 GOOD_PER_SECOND = 50
 Attack = Callable[[], Coroutine[Any, Any, None]]
-RESULTS = Path(__file__).with_name("receiver.md")
 
 BODY = (
     b'{"message":{"id":"wamid.%020d","timestamp":"1772366400","type":"text","from":"5491100000000",'
@@ -251,6 +249,15 @@ async def bad_signatures() -> None:
         await asyncio.sleep(max(0.1 - (time.perf_counter() - started), 0))
 
 
+ATTACKS: dict[str, Attack] = {
+    "": nobody,
+    " and bodies of 200 MiB": huge_bodies,
+    " and 1,000 slow connections": slow_senders,
+    " and 100 wrong signatures a second": bad_signatures,
+}
+"""What comes beside good traffic, said after its pace."""
+
+
 def begin(work: Attack) -> None:
     asyncio.run(work())
 
@@ -269,22 +276,29 @@ def under(work: Attack) -> Iterator[None]:
 # The report.
 
 
-def throughput(seconds: float) -> str:
+def throughput(seconds: float) -> list[Figure]:
     with receiver() as running:
         seen = asyncio.run(flat_out(seconds))
         cpu, records = running.cpu_seconds(), running.records()
         memory = running.megabytes()
     if records != len(seen.seconds):
         raise SystemExit(f"{len(seen.seconds)} acknowledged, {records} in the log")
-    rate = len(seen.seconds) / seconds
-    return (
-        f"| flat out, {CONNECTIONS} connections | {rate:,.0f} | {seen.percentile(50):.0f} | "
-        f"{seen.percentile(99):.0f} | {max(seen.seconds) * 1000:.0f} | {seen.failed} | "
-        f"{memory:.0f} | {cpu / seconds * 100:.0f} % |"
-    )
+    what = f"flat out, {CONNECTIONS} connections"
+    rate = Figure(f"{what}: good answers", len(seen.seconds) / seconds, "/s", ">= 2000")
+    return [rate, *costs(what, seen, memory, cpu / seconds, p99="<= 150")]
 
 
-def attack(name: str, work: Attack, seconds: float) -> str:
+def costs(what: str, seen: Seen, memory: float, cores: float, *, p99: str) -> list[Figure]:
+    """What good traffic saw, and what it took."""
+    note = f"p50 {seen.percentile(50):.0f} ms, longest {max(seen.seconds) * 1000:.0f} ms"
+    return [
+        Figure(f"{what}: p99", seen.percentile(99), "ms", p99, note),
+        Figure(f"{what}: not answered 200", seen.failed, "", "<= 0"),
+        Figure(f"{what}: memory at most", memory, "MB", "<= 256", f"{cores:.0%} of a core"),
+    ]
+
+
+def attack(name: str, work: Attack, seconds: float) -> list[Figure]:
     with receiver() as running:
         with under(work):
             seen = asyncio.run(steady(seconds))
@@ -292,11 +306,7 @@ def attack(name: str, work: Attack, seconds: float) -> str:
         missing = len(seen.seconds) - seen.failed - running.records()
     if missing > 0:
         raise SystemExit(f"{missing} acknowledged and not in the log")
-    return (
-        f"| {name} | {len(seen.seconds) / seconds:,.0f} | {seen.percentile(50):.0f} | "
-        f"{seen.percentile(99):.0f} | {max(seen.seconds) * 1000:.0f} | {seen.failed} | "
-        f"{memory:.0f} | {cpu / seconds * 100:.0f} % |"
-    )
+    return costs(name, seen, memory, cpu / seconds, p99="<= 500")
 
 
 def flushes() -> float:
@@ -313,37 +323,21 @@ def flushes() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--dry", action="store_true", help="write no file")
+    parser.add_argument("--keep", action="store_true", help="put the figures on the page")
     given = parser.parse_args()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, most), most))
     disk = flushes()
-    rows = [
-        throughput(given.seconds),
-        attack(f"{GOOD_PER_SECOND} a second", nobody, given.seconds),
-        attack("… and bodies of 200 MiB", huge_bodies, given.seconds),
-        attack("… and 1,000 slow connections", slow_senders, given.seconds),
-        attack("… and 100 wrong signatures a second", bad_signatures, given.seconds),
-    ]
-    text = "\n".join(
-        [
-            "# Figures of the receiver",
-            "",
-            f"`python -m benchmarks.receiver` on {os.cpu_count()} cores, Python "
-            f"{platform.python_version()}, {datetime.now(UTC):%Y-%m-%d}; {given.seconds:.0f} s "
-            "each. Deliveries of 1.2 kB, answered when they are on disk, all found in the log "
-            f"afterwards. The disk does {disk:,.0f} flushes a second, one after the other. The "
-            "senders share the cores.",
-            "",
-            "| traffic | good answers/s | p50 ms | p99 ms | longest ms | failed | peak MB | CPU |",
-            "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-            *rows,
-            "",
-        ]
+    figures = throughput(given.seconds)
+    for what, work in ATTACKS.items():
+        figures += attack(f"{GOOD_PER_SECOND} a second{what}", work, given.seconds)
+    command = f"python -m benchmarks.receiver --seconds {given.seconds:g}"
+    note = (
+        f"{given.seconds:g} s each. Deliveries of 1.2 kB, answered when they are on disk, all "
+        f"found in the log afterwards. The disk does {disk:,.0f} flushes a second, one after the "
+        "other. The senders share the cores."
     )
-    if not given.dry:
-        RESULTS.write_text(text)
-    sys.stdout.write(text)
+    tell(Run("Receiver", command, figures, note), is_kept=given.keep)
 
 
 if __name__ == "__main__":

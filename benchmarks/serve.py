@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import re
 import signal
 import subprocess
@@ -28,6 +27,7 @@ from typing import Any
 
 import httpx
 
+from benchmarks.report import Figure, Run, tell
 from pipelines.demo import ENDS_AT, KEY
 from pipelines.journal import Journal
 from pipelines.providers import find
@@ -36,6 +36,15 @@ LATENCY = 0.02
 PORT = 8480
 EVERY = "8 s"
 PATIENCE = 900.0
+PARTS = {
+    "whole": ("the whole cycle", "<= 4"),
+    "accounts": ("reading the accounts", ""),
+    "webhooks": ("taking in webhooks", ""),
+    "build": ("build and publish", ""),
+    "rest": ("Prefect, tables, alerts", ""),
+    "outside": ("before the first and after the last task", ""),
+}
+"""Part of a cycle → its name on the page and its target."""
 
 
 def late(app: Any) -> Any:
@@ -158,20 +167,23 @@ def _time(text: str) -> datetime:
 
 
 def main() -> None:
-    """Print the medians."""
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--days", type=int, default=90)
     parser.add_argument("--cycles", type=int, default=5)
+    parser.add_argument("--keep", action="store_true", help="put the figures on the page")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, providers(given.days), serving(Path(name)) as api:
         found = cycles(api, Path(name), given.cycles)
-    sys.stdout.write(
-        f"A cycle without news of a warm serve, {given.days} days, providers {LATENCY * 1000:.0f} "
-        f"ms, {os.cpu_count()} cores, median of {len(found)}:\n"
+    figures = [
+        Figure(name, median(getattr(cycle, part) for cycle in found), "s", target)
+        for part, (name, target) in PARTS.items()
+    ]
+    command = f"python -m benchmarks.serve --days {given.days} --cycles {given.cycles}"
+    note = (
+        f"A cycle without news of a warm `doblecheck serve`, {given.days} days of a made-up shop, "
+        f"providers answer after {LATENCY * 1000:.0f} ms; medians of {len(found)}."
     )
-    for what in ("whole", "accounts", "webhooks", "build", "rest", "outside"):
-        seconds = median(getattr(cycle, what) for cycle in found)
-        sys.stdout.write(f"  {what:10}{seconds:6.2f} s\n")
+    tell(Run("Serve", command, figures, note), is_kept=given.keep)
 
 
 if __name__ == "__main__":

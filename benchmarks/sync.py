@@ -1,4 +1,4 @@
-"""Measure a sync of a large shop against a bare client; prints the lines of a table.
+"""Measure a sync of a large shop against a bare client.
 
     python -m benchmarks.sync                          20,000 conversations × 10 messages
     python -m benchmarks.sync --conversations 200000   memory at two million messages
@@ -20,14 +20,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from benchmarks.endless import EVERY, KEY, PAGE, Served, Shop, served
+from benchmarks.report import Figure, Run, tell
 
 CONCURRENCY = 32
 CORE = ("conversations", "messages", "contacts")
+NEWS = f"news in 1 of {EVERY} conversations"
 
 
 def syncing(room_name: str, url: str, folder: str) -> dict[str, Any]:
@@ -140,20 +141,44 @@ def do(work: str, room: str, url: str, folder: str) -> None:
     sys.stdout.write(json.dumps(cost | found))
 
 
-def lines(room: Any, shop: Shop, latency: float) -> list[str]:
-    """The table's lines of one room."""
+def figures(room: Any, shop: Shop, latency: float) -> list[Figure]:
+    """What one room costs."""
     with served(room, shop, latency=latency) as here, tempfile.TemporaryDirectory() as folder:
         runs = {"bare client": measured("bare", here, folder)}
         runs["first sync"] = measured("sync", here, folder)
         runs["without news"] = measured("sync", here, folder)
         here.happen()
-        runs[f"news in 1 of {EVERY} conversations"] = measured("sync", here, folder)
-    base = runs["bare client"]["wall"]
-    return [
-        f"| {room.title}: {what} | {run['wall']:.1f} | {run['wall'] / base:.2f} | "
-        f"{run['cpu']:.1f} | {run['mb']:.0f} | {run['requests']:,} | {run['rows']:,} |"
-        for what, run in runs.items()
-    ]
+        runs[NEWS] = measured("sync", here, folder)
+    targets = wanted(shop, runs["first sync"]["resources"])
+    found = []
+    for what, run in runs.items():
+        values = {
+            "wall": (run["wall"], "s"),
+            "wall of the bare client's": (run["wall"] / runs["bare client"]["wall"], "×"),
+            "CPU": (run["cpu"], "s"),
+            "memory at most": (run["mb"], "MB"),
+            "requests": (run["requests"], ""),
+        }
+        for name, (value, unit) in values.items():
+            if what == "bare client" and unit == "×":
+                continue
+            target = targets.get((what, name), "")
+            note = f"{run['rows']:,} rows" if name == "requests" else ""
+            found.append(Figure(f"{room.title}, {what}: {name}", value, unit, target, note))
+    return found
+
+
+def wanted(shop: Shop, resources: int) -> dict[tuple[str, str], str]:
+    """The targets, by run and quantity."""
+    changed = shop.conversations // EVERY
+    pages = 2 * -(-changed // PAGE)  # of conversations and of messages
+    return {
+        ("first sync", "wall of the bare client's"): "<= 1.5",
+        ("first sync", "CPU"): "<= 10",
+        ("first sync", "memory at most"): "<= 300",
+        ("without news", "requests"): f"<= {2 * resources}",
+        (NEWS, "requests"): f"<= {pages + changed + 12}",
+    }
 
 
 def main() -> None:
@@ -164,21 +189,20 @@ def main() -> None:
     parser.add_argument("--conversations", type=int, default=20_000)
     parser.add_argument("--messages", type=int, default=10, help="in each conversation")
     parser.add_argument("--latency", type=float, default=0.02, help="seconds")
+    parser.add_argument("--keep", action="store_true", help="put the figures on the page")
     parser.add_argument("--do", nargs=4, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.do:
         do(*given.do)
         return
     shop = Shop(given.conversations, given.messages)
-    sys.stdout.write(
-        f"{datetime.now(UTC):%Y-%m-%d}, {shop.conversations:,} conversations, "
-        f"{shop.messages:,} messages, {given.latency * 1000:.0f} ms, {CONCURRENCY} at once\n\n"
-        "| what | wall s | of bare | CPU s | peak MB | requests | rows |\n"
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n"
+    found = [figure for room in find() for figure in figures(room, shop, given.latency)]
+    command = f"python -m benchmarks.sync --conversations {given.conversations}"
+    note = (
+        f"{shop.conversations:,} conversations, {shop.messages:,} messages, "
+        f"{given.latency * 1000:.0f} ms, {CONCURRENCY} at once."
     )
-    for room in find():
-        for line in lines(room, shop, given.latency):
-            sys.stdout.write(line + "\n")
+    tell(Run("Sync", command, found, note), is_kept=given.keep)
 
 
 if __name__ == "__main__":
