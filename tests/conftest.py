@@ -10,6 +10,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from place import Place
     from real_postgres import Server
 
 # Two cores do several things at once: how long an example takes says nothing.
@@ -72,6 +76,19 @@ def engine(request: pytest.FixtureRequest) -> str:
 def engine_url(engine: str, request: pytest.FixtureRequest) -> str | None:
     """The URL of an empty database that the session shares; None for DuckDB."""
     return request.getfixturevalue("postgres").database() if engine == "postgres" else None
+
+
+@pytest.fixture(scope="session")
+def new_place(engine: str, request: pytest.FixtureRequest) -> Callable[[Path], Place]:
+    """Makes warehouses of the engine, with all raw tables and nothing in them."""
+    from place import Place
+
+    def make(folder: Path) -> Place:
+        if engine == "duckdb":
+            return Place(folder).ready()
+        return Place(folder, request.getfixturevalue("postgres").database()).ready()
+
+    return make
 
 
 @pytest.fixture

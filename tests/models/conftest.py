@@ -1,4 +1,4 @@
-"""Rows in, one build, rows out: a real DuckDB file per test module, since a build takes seconds."""
+"""Rows in, one build, rows out: a real warehouse per test module, since a build takes seconds."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import json
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pytest
 
-from pipelines.build import BuildResult, build
-from pipelines.providers import find
-from pipelines.warehouse import at
+from pipelines.build import BuildResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from place import Place
 
 T0 = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)  # a Monday
 AS_OF = datetime(2026, 3, 20, tzinfo=UTC)
@@ -33,18 +35,11 @@ def iso(seconds: float) -> str:
 class Warehouse:
     """A warehouse whose raw tables are filled by hand."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.path = folder / "warehouse.duckdb"
+    def __init__(self, place: Place) -> None:
+        self.place, self.folder, self.path = place, place.folder, place.path
         self._phones = count(1)
         self._ids = count(1)
         self._phone_of: dict[str, str] = {}
-        at(self.path, folder).ensure_raw_tables(find())
-
-    def _open(self) -> duckdb.DuckDBPyConnection:
-        connection = duckdb.connect(str(self.path))
-        connection.execute("set TimeZone = 'UTC'")
-        return connection
 
     def add(self, table: str, **row: Any) -> None:
         """Insert one row of text columns; objects and lists become JSON text."""
@@ -55,14 +50,10 @@ class Warehouse:
         }
         columns = ", ".join(f'"{name}"' for name in values)
         marks = ", ".join("?" for _ in values)
-        with self._open() as connection:
-            connection.execute(
-                f"insert into {table} ({columns}) values ({marks})", list(values.values())
-            )
+        self.run(f"insert into {table} ({columns}) values ({marks})", *values.values())
 
-    def run(self, statement: str) -> None:
-        with self._open() as connection:
-            connection.execute(statement)
+    def run(self, statement: str, *values: Any) -> None:
+        self.place.run(statement, *values)
 
     def phone(self, thread: str) -> str:
         """A customer's phone, one per name of a thread."""
@@ -137,14 +128,10 @@ class Warehouse:
         return str(values["id"])
 
     def build(self, **options: Any) -> BuildResult:
-        return build(at(self.path, self.folder), **({"as_of": AS_OF} | options))
+        return self.place.build(**({"as_of": AS_OF} | options))
 
     def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
-        with duckdb.connect(str(self.path)) as connection:
-            connection.execute("set TimeZone = 'UTC'")
-            cursor = connection.execute(query, list(values))
-            names = [column[0] for column in cursor.description or []]
-            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        return self.place.rows(query, *values)
 
     def thread(self, mart: str, thread: str, order: str, **equal: Any) -> list[dict[str, Any]]:
         """A thread's rows of a mart."""
@@ -171,5 +158,7 @@ class Warehouse:
 
 
 @pytest.fixture(scope="module")
-def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
-    return Warehouse(tmp_path_factory.mktemp("warehouse"))
+def warehouse(
+    new_place: Callable[[Path], Place], tmp_path_factory: pytest.TempPathFactory
+) -> Warehouse:
+    return Warehouse(new_place(tmp_path_factory.mktemp("warehouse")))

@@ -7,7 +7,6 @@ import pytest
 import models
 from pipelines.dbt_runner import Dbt
 from pipelines.errors import BuildFailed
-from pipelines.warehouse import at
 
 MODELS = Path(models.__file__).parent
 FOLDERS = ("staging", "intermediate", "marts")
@@ -40,17 +39,17 @@ def test_every_model_has_a_unit_test():
 
 
 def test_the_models_own_unit_tests_pass(warehouse):
-    dbt = Dbt(at(warehouse.path, warehouse.folder).dbt_output(), warehouse.folder, threads=2)
+    dbt = Dbt(warehouse.place.warehouse.dbt_output(), warehouse.folder, threads=2)
     assert len(dbt.run("test", "--select", "test_type:unit").result.results) > 100
 
 
 def test_arrival_order_does_not_matter(warehouse):
     marts = "select * from marts.fct_turns order by turn_key"
     before = warehouse.rows(marts)
-    warehouse.run(
-        "create or replace table raw_kapso.messages as"
-        " select * from raw_kapso.messages order by id desc"
-    )
+    warehouse.run("create table shuffled as select * from raw_kapso.messages order by id desc")
+    warehouse.run("delete from raw_kapso.messages")
+    warehouse.run("insert into raw_kapso.messages select * from shuffled")
+    warehouse.run("drop table shuffled")
     warehouse.build()
     assert warehouse.rows(marts) == before
 
@@ -60,7 +59,7 @@ def test_a_failing_model_is_named_and_no_row_is_shown(warehouse):
     warehouse.run(
         "create table raw_kapso.messages as select *, 'secret' as fresh from raw_kapso.broken"
     )
-    warehouse.run("alter table raw_kapso.messages drop column kapso_direction")
+    warehouse.run("alter table raw_kapso.messages drop column kapso_direction cascade")
     warehouse.run("alter table raw_kapso.messages add column kapso_direction text[]")
     with pytest.raises(BuildFailed) as failure:
         warehouse.build()

@@ -99,7 +99,7 @@ def test_a_row_that_is_there_twice_counts_once(changed):
 
 
 def bench_of(warehouse):
-    return Bench(warehouse.folder)
+    return Bench(warehouse.place)
 
 
 @pytest.mark.parametrize(

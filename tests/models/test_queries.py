@@ -2,14 +2,11 @@
 
 from pathlib import Path
 
-import duckdb
 import pytest
 
-from pipelines import build
 from pipelines.dbt_runner import Dbt
 from pipelines.errors import BuildFailed
 from pipelines.verify import Book, fill
-from pipelines.warehouse import at
 
 ROOT = Path(__file__).parents[2]
 QUERIES = sorted((ROOT / "docs" / "queries").glob("*.sql"))
@@ -23,10 +20,10 @@ MUTANTS = {
 
 @pytest.fixture(scope="module")
 def built(warehouse):
-    book, place = Book(), at(warehouse.path, warehouse.folder)
+    book, place = Book(), warehouse.place.warehouse
     with place.connect() as connection:
         fill(connection, book)
-    build.build(place, as_of=book.as_of)
+    warehouse.build(as_of=book.as_of)
     return warehouse
 
 
@@ -43,10 +40,9 @@ def test_all_parts_add_up(built):
 
 
 def test_what_does_not_add_up_fails_the_test_that_is_named_for_it(built):
-    dbt = Dbt(at(built.path, built.folder).dbt_output(), built.folder, threads=2)
+    dbt = Dbt(built.place.warehouse.dbt_output(), built.folder, threads=2)
     for mutant in MUTANTS.values():
-        with duckdb.connect(str(built.path)) as connection:
-            connection.execute(mutant)
+        built.run(mutant)
     with pytest.raises(BuildFailed) as failure:
         dbt.run("test", "--select", *MUTANTS)
     assert all(name in str(failure.value) for name in MUTANTS)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
-import pyarrow as pa
 from history_rows import TABLES
 
-from pipelines.build import BuildResult, build
-from pipelines.providers import find
-from pipelines.warehouse import at
+from pipelines.build import BuildResult
+from pipelines.warehouse import Connection
+
+if TYPE_CHECKING:
+    from place import Place
 
 Row = dict[str, Any]
 Named = tuple[str, Row]
-Tables = Mapping[str, "pa.Table"]
+Tables = Mapping[str, Counter[str]]
 
 KEPT_APART = frozenset({"touched", "built_rows", "build_state", "phone_keys"})
 """What a build remembers; phones stay in the last one when nobody has them any more."""
@@ -27,39 +27,28 @@ KEPT_APART = frozenset({"touched", "built_rows", "build_state", "phone_keys"})
 class Bench:
     """A warehouse, and the settings it is built with."""
 
-    def __init__(self, folder: Path, **options: Any) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.options = folder, options
-        self.path = folder / "warehouse.duckdb"
-        at(self.path, folder).ensure_raw_tables(find())
+    def __init__(self, place: Place, **options: Any) -> None:
+        self.place, self.options = place, options
 
     def copy(self, folder: Path) -> Bench:
         """The same warehouse elsewhere."""
-        folder.mkdir(parents=True)
-        shutil.copy(self.path, folder / self.path.name)
-        return Bench(folder, **self.options)
+        return Bench(self.place.copy(folder), **self.options)
 
     def build(self, as_of: datetime, **options: Any) -> BuildResult:
-        return build(at(self.path, self.folder), as_of=as_of, **(self.options | options))
+        return self.place.build(as_of=as_of, **(self.options | options))
 
     def add(self, rows: Iterable[Named]) -> None:
         """Insert rows, also ones that are there."""
         for table, found in _by_table(rows).items():
             columns = [*TABLES[table].columns, "account", "payload", "row_hash", "fetched_at"]
-            columns.append("_dlt_load_id")
-            landed = pa.table({name: [row[name] for row in found] for name in columns})
-            with self._open() as connection:
-                connection.register("landed", landed)
-                connection.execute(f"insert into {table} by name select * from landed")
+            self.place.add(table, found, [*columns, "_dlt_load_id"])
 
     def erase(self, rows: Iterable[Named]) -> None:
         """Delete all copies of rows."""
-        for table, found in _by_table(rows).items():
-            with self._open() as connection:
-                connection.executemany(
-                    f"delete from {table} where account = ? and id = ?",
-                    [(row["account"], row["id"]) for row in found],
-                )
+        with self.place.warehouse.connect() as connection:
+            for table, row in rows:
+                sql = f"delete from {table} where account = $1 and id = $2"
+                connection.execute(sql, [row["account"], row["id"]])
 
     def replace(self, rows: Iterable[Named]) -> None:
         """Put rows in the place of their other versions."""
@@ -67,53 +56,44 @@ class Bench:
         self.erase(rows)
         self.add(rows)
 
-    def run(self, statement: str) -> None:
-        with self._open() as connection:
-            connection.execute(statement)
-
     def tables(self) -> Tables:
-        """All that the models made: intermediate tables and marts, sorted."""
-        with self._open() as connection:
-            names = connection.execute(
-                "select table_schema || '.' || table_name from information_schema.tables "
-                "where table_schema in ('intermediate', 'marts') order by 1"
-            ).fetchall()
+        """All that the models made: intermediate tables and marts."""
+        sql = (
+            "select table_schema || '.' || table_name from information_schema.tables "
+            "where table_schema in ('intermediate', 'marts') order by 1"
+        )
+        with self.place.warehouse.connect() as connection:
             return {
-                name: _sorted(connection, name)
-                for (name,) in names
+                name: _rows(connection, name)
+                for (name,) in connection.execute(sql).fetchall()
                 if name.split(".")[1] not in KEPT_APART
             }
-
-    def _open(self) -> duckdb.DuckDBPyConnection:
-        connection = duckdb.connect(str(self.path))
-        connection.execute("set TimeZone = 'UTC'")
-        return connection
 
 
 def differences(some: Tables, others: Tables) -> list[str]:
     """One line per table that differs: how many rows only one side has, and one of each."""
     lines = [f"{name}: only on one side" for name in sorted(some.keys() ^ others.keys())]
     for name in sorted(some.keys() & others.keys()):
-        if some[name].equals(others[name]):
-            continue
-        left, right = (_counted(table) for table in (some[name], others[name]))
-        only = [[dict(row) for row in a if row not in b] for a, b in ((left, right), (right, left))]
-        lines.append(f"{name}: {len(only[0])} rows of the first, {len(only[1])} of the second")
-        lines += [f"    {rows[0]}" for rows in only if rows]
+        only = [a - b for a, b in ((some[name], others[name]), (others[name], some[name]))]
+        if any(only):
+            counts = [rows.total() for rows in only]
+            lines.append(f"{name}: {counts[0]} rows of the first, {counts[1]} of the second")
+            lines += [f"    {next(iter(rows))}" for rows in only if rows]
     return lines
 
 
-def _counted(table: pa.Table) -> set[tuple[tuple[str, Any], ...]]:
-    return {tuple(row.items()) for row in table.to_pylist()}
-
-
-def _sorted(connection: duckdb.DuckDBPyConnection, name: str) -> pa.Table:
-    """All rows; sums of fractions depend on the order they are added in, so they are rounded."""
-    columns = ", ".join(
-        f'round("{column}", 6) as "{column}"' if kind == "DOUBLE" else f'"{column}"'
-        for column, kind, *_ in connection.execute(f"describe {name}").fetchall()
+def _rows(connection: Connection, name: str) -> Counter[str]:
+    """The rows of a table; sums of fractions depend on the order they are added in."""
+    cursor = connection.execute(f"select * from {name}")
+    names = [column[0] for column in cursor.description or []]
+    return Counter(
+        repr([(n, _rounded(v)) for n, v in zip(names, row, strict=True)])
+        for row in cursor.fetchall()
     )
-    return connection.sql(f"select {columns} from {name} order by all").to_arrow_table()
+
+
+def _rounded(value: Any) -> Any:
+    return round(value, 6) if isinstance(value, float) else value
 
 
 def _by_table(rows: Iterable[Named]) -> dict[str, list[Row]]:

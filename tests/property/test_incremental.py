@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from histories import AS_OF, Rows, Thread, play, random_threads
+from place import Place
 from rebuilding import Bench, differences
 
 from pipelines.build import Sla
@@ -32,12 +33,14 @@ Named = tuple[str, Row]
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Bench]:
+def template(
+    new_place: Callable[[Path], Place], tmp_path_factory: pytest.TempPathFactory
+) -> dict[bool, Bench]:
     """Warehouses in which an empty build has passed, with office hours and without."""
     benches = {}
     for is_configured in (True, False):
         folder = tmp_path_factory.mktemp("template")
-        benches[is_configured] = Bench(folder, **options(is_configured))
+        benches[is_configured] = Bench(new_place(folder), **options(is_configured))
         benches[is_configured].build(AS_OF)
     return benches
 

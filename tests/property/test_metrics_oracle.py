@@ -9,11 +9,8 @@ import os
 import random
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-import duckdb
-import pyarrow as pa
 import pytest
 from histories import AS_OF, TABLES, Rows, play, random_threads
 from history_strategies import pack
@@ -22,11 +19,10 @@ from metrics_oracle import Expected, expected
 from oracle_compare import columns_without_oracle, compare, doubled_keys, story
 from oracle_compare import marts as mart_names
 from oracle_hours import ONE_DAY, Hours, Rules, Sla, business_seconds
+from place import Place
 
 from pipelines import build as building
 from pipelines.business_time import BusinessHours, Segment, clock, parse_hours
-from pipelines.providers import find
-from pipelines.warehouse import at
 
 SEED = int(os.environ.get("DOBLECHECK_ORACLE_SEED", "20261122"))
 BUILDS = int(os.environ.get("DOBLECHECK_ORACLE_BUILDS", "2"))
@@ -59,24 +55,24 @@ MartRows = list[dict[str, Any]]
 
 
 @pytest.mark.parametrize("number", range(BUILDS))
-def test_every_row_of_a_random_history_is_what_the_definitions_say(number, tmp_path):
+def test_every_row_of_a_random_history_is_what_the_definitions_say(number, new_place, tmp_path):
     rules = (CONFIGURED, BARE)[number % 2]
     raw = play(list(random_threads(SEED + number, MESSAGES)))
-    assert_equal(raw, rules, built(raw, rules, tmp_path))
+    assert_equal(raw, rules, built(raw, rules, new_place(tmp_path)))
 
 
-def test_every_row_of_hundreds_of_small_threads_is_what_the_definitions_say(tmp_path):
+def test_every_row_of_hundreds_of_small_threads_is_what_the_definitions_say(new_place, tmp_path):
     raw = play(pack(SEED, SMALL_THREADS))
-    marts = built(raw, CONFIGURED, tmp_path)
+    marts = built(raw, CONFIGURED, new_place(tmp_path))
     found = assert_equal(raw, CONFIGURED, marts)
     marts["fct_turns"][0]["requests"] += 1
     assert len(compare(found, marts).differences) == 1  # it would have been noticed
 
 
-def test_a_second_build_equals_a_first_build_of_everything(tmp_path):
-    raw = play(list(random_threads(SEED, 1500)))
-    built(half(raw), CONFIGURED, tmp_path, as_of=AS_OF - timedelta(days=1))
-    assert_equal(raw, CONFIGURED, built(raw, CONFIGURED, tmp_path))
+def test_a_second_build_equals_a_first_build_of_everything(new_place, tmp_path):
+    raw, place = play(list(random_threads(SEED, 1500))), new_place(tmp_path)
+    built(half(raw), CONFIGURED, place, as_of=AS_OF - timedelta(days=1))
+    assert_equal(raw, CONFIGURED, built(raw, CONFIGURED, place))
 
 
 def test_the_business_clock_agrees_with_a_calendar_walked_day_by_day():
@@ -128,40 +124,21 @@ def half(raw: Rows) -> Rows:
     }
 
 
-def built(raw: Rows, rules: Rules, folder: Path, *, as_of: datetime = AS_OF) -> dict[str, MartRows]:
+def built(raw: Rows, rules: Rules, place: Place, *, as_of: datetime = AS_OF) -> dict[str, MartRows]:
     """The marts that a build makes of raw rows."""
-    database = folder / "warehouse.duckdb"
-    place = at(database, folder)
-    place.ensure_raw_tables(find())
-    with duckdb.connect(str(database)) as connection:
-        for table, rows in raw.items():
-            replace_rows(connection, table, rows)
-    building.build(
-        place,
+    for table, rows in raw.items():
+        columns = [*TABLES[table].columns, "account", "payload", "row_hash", "fetched_at"]
+        place.run(f"delete from {table}")
+        place.add(table, rows, columns)
+    place.build(
         as_of=as_of,
         timezone=rules.timezone,
         business_hours={name: parsed(hours) for name, hours in rules.hours.items()},
         sla={name: building.Sla(**vars(sla)) for name, sla in rules.slas.items()},
     )
-    with duckdb.connect(str(database)) as connection:
-        connection.execute("set TimeZone = 'UTC'")
-        return {mart: read(connection, mart) for mart in mart_names()}
-
-
-def replace_rows(connection: duckdb.DuckDBPyConnection, table: str, rows: MartRows) -> None:
-    """Fill a raw table, by column name."""
-    columns = [*TABLES[table].columns, "account", "payload", "row_hash", "fetched_at"]
-    connection.execute(f"delete from {table}")
-    if rows:
-        landed = pa.table({name: [row[name] for row in rows] for name in columns})  # noqa: F841
-        connection.execute(f"insert into {table} by name select * from landed")
+    return {mart: place.rows(f"select * from marts.{mart}") for mart in mart_names()}
 
 
 def parsed(hours: Hours) -> BusinessHours:
     """The oracle's hours in the product's own form."""
     return parse_hours(timezone=hours.timezone, exceptions=hours.exceptions, **hours.week)
-
-
-def read(connection: duckdb.DuckDBPyConnection, mart: str) -> MartRows:
-    """All rows of a mart."""
-    return connection.sql(f"select * from marts.{mart}").to_arrow_table().to_pylist()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from place import Place
 from starlette.applications import Starlette
 
 from pipelines.load import Order, Report, sync_account
@@ -18,7 +19,7 @@ from pipelines.provider import Provider
 from pipelines.providers import find
 from pipelines.settings import Account
 from pipelines.simulation import Clock, serve
-from pipelines.warehouse import Warehouse, at
+from pipelines.warehouse import Warehouse
 from pipelines.world import World, make_world
 
 # A third room that only tests know: a folder on the path, and nothing else.
@@ -35,12 +36,16 @@ class Shop:
 
     room: Provider
     world: World
-    folder: Path
+    place: Place
     clock: Clock = field(default_factory=lambda: Clock(now=ENDS_AT))
 
     @property
+    def folder(self) -> Path:
+        return self.place.folder
+
+    @property
     def warehouse(self) -> Warehouse:
-        return at(self.folder / "warehouse.duckdb", self.folder)
+        return self.place.warehouse
 
     def app(self, **settings: Any) -> Starlette:
         return self.room.simulate(self.world, api_key=KEY, clock=self.clock, **settings)
@@ -119,10 +124,12 @@ def room(request: pytest.FixtureRequest) -> Provider:
 
 
 @pytest.fixture
-def shops(room: Provider, small_world: World, tmp_path: Path) -> Callable[[], Shop]:
+def shops(
+    room: Provider, small_world: World, tmp_path: Path, new_place: Callable[[Path], Place]
+) -> Callable[[], Shop]:
     """Makes shops of the same world, each with a warehouse of its own."""
     count = iter(range(100))
-    return lambda: Shop(room, small_world, tmp_path / f"shop{next(count)}")
+    return lambda: Shop(room, small_world, new_place(tmp_path / f"shop{next(count)}"))
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ def whole(report: Report) -> None:
     assert all(outcome.is_complete for outcome in report.outcomes.values())
 
 
+@pytest.mark.both_engines
 def test_every_row_of_the_world_is_loaded_once(shop: Shop) -> None:
     whole(shop.sync())
     assert len(shop.rows("messages")) == len(shop.world.messages)
@@ -42,6 +43,7 @@ def test_every_row_of_the_world_is_loaded_once(shop: Shop) -> None:
     assert len(shop.rows("rejected")) == 0
 
 
+@pytest.mark.both_engines
 def test_a_sync_without_news_asks_little_and_writes_nothing(shop: Shop) -> None:
     shop.sync()
     before = shop.loads()
@@ -53,6 +55,7 @@ def test_a_sync_without_news_asks_little_and_writes_nothing(shop: Shop) -> None:
     assert len(app.state.requests) <= 2 * len(shop.room.resources) + len(shop.world.channels)
 
 
+@pytest.mark.both_engines
 def test_syncing_in_steps_gives_what_one_sync_at_the_end_gives(shops: Shops) -> None:
     stepped, fresh = shops(), shops()
     end = stepped.clock.now
@@ -96,11 +99,12 @@ def test_reading_everything_again_changes_no_row(shop: Shop) -> None:
     assert {table: shop.rows(table) for table in tables(shop)} == before
 
 
+@pytest.mark.both_engines
 def test_a_row_that_was_lost_in_the_warehouse_comes_back_with_a_full_sync(shop: Shop) -> None:
     shop.sync()
     lost = sorted(shop.rows("messages"))[::7]
     with shop.warehouse.connect() as connection:
-        sql = f"delete from {shop.room.schema}.messages where id in (select unnest($1))"
+        sql = f"delete from {shop.room.schema}.messages where id in (select unnest($1::text[]))"
         connection.execute(sql, [lost])
     shop.sync(is_full=True, chunk_rows=300)
     assert len(shop.rows("messages")) == len(shop.world.messages)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from place import Place
 from starlette.applications import Starlette
 
 import models
@@ -47,7 +48,7 @@ def world() -> World:
 
 @pytest.fixture
 def shop(world: World, tmp_path: Path) -> Shop:
-    return Shop(PROVIDER, world, tmp_path)
+    return Shop(PROVIDER, world, Place(tmp_path))
 
 
 def only(*names: str) -> frozenset[str]:
@@ -331,7 +332,7 @@ def test_requests_made_during_a_sync_wait_for_the_next_one(shop: Shop) -> None:
     assert max(datetime.fromisoformat(row["created_at"]) for row in before.values()) <= started
     well(shop.sync(resources=logs))
     assert shop.rows("api_logs").keys() > before.keys()
-    fresh = Shop(shop.room, shop.world, shop.folder / "fresh")
+    fresh = Shop(shop.room, shop.world, Place(shop.folder / "fresh"))
     fresh.sync(resources=logs)
     assert fresh.rows("api_logs") == shop.rows("api_logs")
 
@@ -452,7 +453,7 @@ def test_assignments_are_asked_for_where_something_happened(shop: Shop) -> None:
     assert touched < len(shop.rows("conversations")) / 4
     shop.clock.now = ENDS_AT
     well(shop.sync(resources=names))
-    fresh = Shop(shop.room, shop.world, shop.folder / "fresh")
+    fresh = Shop(shop.room, shop.world, Place(shop.folder / "fresh"))
     fresh.sync(resources=names)
     assert shop.rows("assignments").keys() == fresh.rows("assignments").keys()
 
@@ -485,7 +486,7 @@ def test_a_fan_out_without_its_parents_says_what_is_missing(shop: Shop) -> None:
 
 def test_calls_come_from_the_older_list_when_the_newer_is_closed(shop: Shop) -> None:
     names = only("phone_numbers", "calls")
-    open_ = Shop(shop.room, shop.world, shop.folder / "open")
+    open_ = Shop(shop.room, shop.world, Place(shop.folder / "open"))
     open_.sync(resources=names)
     report = well(shop.sync(shop.app(closed={"calls"}), resources=names))
     assert "older" in (report.outcomes["calls"].note or "")

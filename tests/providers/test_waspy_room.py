@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from place import Place
 
 from pipelines.landing import Lander
 from pipelines.providers import find
@@ -28,7 +29,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 @pytest.fixture
 def shop(small_world: World, tmp_path: Path) -> Shop:
-    return Shop(WASPY, small_world, tmp_path)
+    return Shop(WASPY, small_world, Place(tmp_path))
 
 
 def messages_asked(app: Any) -> int:
@@ -217,7 +218,7 @@ def test_a_refresh_reads_from_the_page_of_the_oldest_message_that_is_not_final(
     read = StatusChange("read", world.ends_at - 19 * DAY)
     slow = replace(late, statuses=(sent, read))
     world = replace(world, messages=(*world.messages[:420], slow, *world.messages[421:]))
-    shop = Shop(WASPY, world, tmp_path)
+    shop = Shop(WASPY, world, Place(tmp_path))
     shop.clock.now = world.ends_at - 19 * DAY - HOUR
     shop.sync()
     assert statuses(shop)[message_id(slow)] == "sent"
