@@ -13,7 +13,7 @@ demo: $(READY) ## Sync a made-up shop over HTTP, build the metrics and show them
 	$(BIN)/doblecheck demo
 
 docs: $(READY) ## Write the models' pages, columns and lineage to site/index.html
-	$(BIN)/python -m pipelines.model_docs site
+	$(BIN)/python -m pipelines.commands.model_docs site
 
 test: $(READY) ## Run every test, on two cores
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal

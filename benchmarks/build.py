@@ -202,7 +202,7 @@ class Bench:
             self._add(first, min(first + 50_000, self.threads), 0, EACH, load="1")
         self._run(CONTACTS.format(last=self.threads))
         if self.url:
-            from pipelines.moving import move
+            from pipelines.care.moving import move
 
             here = DuckDBWarehouse(self.path, self.folder)
             move(here, PostgresWarehouse(self.url, self.folder), find())

@@ -28,7 +28,7 @@ from typing import Any
 import httpx
 
 from benchmarks.report import Figure, Run, tell
-from pipelines.demo import ENDS_AT, KEY
+from pipelines.commands.demo import ENDS_AT, KEY
 from pipelines.journal import Journal
 from pipelines.providers import find
 

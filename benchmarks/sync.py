@@ -33,7 +33,7 @@ NEWS = f"news in 1 of {EVERY} conversations"
 
 def syncing(room_name: str, url: str, folder: str) -> dict[str, Any]:
     """One sync of all default resources, as the command does it."""
-    from pipelines.load import Order, sync_account
+    from pipelines.loading.sync import Order, sync_account
     from pipelines.providers import find
     from pipelines.settings import Account
     from pipelines.warehouse import at

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pipelines.dbt_runner import TESTS_FILE
+from pipelines.building.dbt_runner import TESTS_FILE
 
 
 @dataclass(frozen=True)

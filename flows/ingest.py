@@ -11,7 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from flows.steps import Site, in_our_words, opened, skipped, told
 from pipelines import run as steps
 from pipelines.errors import WarehouseBusy
-from pipelines.ingest import Ingested
+from pipelines.webhooks.ingest import Ingested
 
 SECONDS = 600.0
 

@@ -13,7 +13,7 @@ from flows.ingest import take_in_webhooks
 from flows.steps import RUNNER, Site, in_our_words, newest, opened, skipped, told
 from flows.sync import build_and_publish
 from pipelines import run as steps
-from pipelines import upkeep
+from pipelines.care import upkeep
 from pipelines.errors import DoblecheckError, WarehouseBusy
 from pipelines.journal import Entry
 

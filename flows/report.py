@@ -13,12 +13,12 @@ from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.events import emit_event
 
 from flows.steps import Site
-from pipelines import alerts, status
-from pipelines.alerts import Changes
+from pipelines.commands import alerts, status
+from pipelines.commands.alerts import Changes
+from pipelines.commands.status import ResourceStatus, Status
 from pipelines.errors import NotPublished
 from pipelines.journal import Entry
 from pipelines.receiver.log import open_log
-from pipelines.status import ResourceStatus, Status
 
 log = logging.getLogger(__name__)
 

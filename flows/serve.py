@@ -131,7 +131,7 @@ def _warm_up() -> None:
     import dlt  # noqa: F401
     from dbt.cli.main import dbtRunner  # noqa: F401
 
-    import pipelines.build  # noqa: F401
+    import pipelines.building.build  # noqa: F401
 
 
 def _api(settings: Settings) -> tuple[str, Callable[[], bool]]:

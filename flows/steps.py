@@ -25,7 +25,7 @@ from flows.stop import cancelled, stopping
 from pipelines import run as steps
 from pipelines.errors import DoblecheckError, Unreachable, WarehouseBusy
 from pipelines.journal import Entry, Journal
-from pipelines.load import Report
+from pipelines.loading.sync import Report
 from pipelines.providers import find
 from pipelines.settings import Settings, load
 from pipelines.warehouse import Warehouse, open_warehouse

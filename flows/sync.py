@@ -15,7 +15,7 @@ from flows import report
 from flows.ingest import take_in_webhooks
 from flows.steps import RUNNER, Site, in_our_words, newest, opened, skipped, told
 from pipelines import run as steps
-from pipelines.build import BuildResult
+from pipelines.building.build import BuildResult
 from pipelines.errors import DoblecheckError, WarehouseBusy
 from pipelines.journal import Entry
 

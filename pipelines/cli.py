@@ -95,7 +95,7 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
 ) -> None:
     """Write a commented doblecheck.toml."""
-    from pipelines.starter import write
+    from pipelines.commands.starter import write
 
     path = write(context.obj.config, force=force)
     typer.echo(path)
@@ -104,8 +104,8 @@ def init(
 @app.command()
 def doctor(context: typer.Context, as_json: Json = False) -> None:
     """Check the configuration, each key, and the warehouse; say how to repair what is wrong."""
-    from pipelines import doctor as checks
-    from pipelines import show
+    from pipelines.commands import doctor as checks
+    from pipelines.commands import show
 
     settings = context.obj.settings()
     found = checks.examine(settings, context.obj.rooms, context.obj.warehouse(settings))
@@ -134,7 +134,7 @@ def _sync(
     **what: Any,
 ) -> None:
     from pipelines import run as steps
-    from pipelines import show
+    from pipelines.commands import show
     from pipelines.journal import Journal
 
     settings = context.obj.settings()
@@ -195,7 +195,7 @@ def ingest(
 ) -> None:
     """Load webhooks from the receiver's log, or from files, into the raw tables."""
     from pipelines import run as steps
-    from pipelines import show
+    from pipelines.commands import show
     from pipelines.journal import Journal
 
     settings = context.obj.settings()
@@ -223,7 +223,7 @@ def build(
 ) -> None:
     """Build and test the models, then publish a snapshot for readers."""
     from pipelines import run as steps
-    from pipelines import show
+    from pipelines.commands import show
     from pipelines.journal import Journal
 
     settings = context.obj.settings()
@@ -241,7 +241,7 @@ def build(
 def run(context: typer.Context, as_of: AsOf = None, as_json: Json = False) -> None:
     """Sync, load webhooks, build and publish: what a schedule repeats."""
     from pipelines import run as steps
-    from pipelines import show
+    from pipelines.commands import show
     from pipelines.journal import Journal
 
     settings = context.obj.settings()
@@ -281,7 +281,7 @@ def receive(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="[receiver.port].")] = None,
 ) -> None:
     """Receive webhooks, store them, acknowledge them; until stopped."""
-    from pipelines import show
+    from pipelines.commands import show
     from pipelines.receiver import serving
 
     settings = context.obj.settings()
@@ -333,9 +333,9 @@ def serve(context: typer.Context) -> None:
 @app.command()
 def status(context: typer.Context, as_of: AsOf = None, as_json: Json = False) -> None:
     """How fresh and how complete each resource of each account is."""
-    from pipelines import show
+    from pipelines.commands import show
+    from pipelines.commands.status import read
     from pipelines.receiver.log import open_log
-    from pipelines.status import read
 
     settings = context.obj.settings()
     log = open_log(settings)
@@ -358,7 +358,7 @@ def query(
     ] = "table",
 ) -> None:
     """Run read-only SQL on the newest published snapshot."""
-    from pipelines import ask
+    from pipelines.commands import ask
 
     settings = context.obj.settings()
     ask.answer(context.obj.warehouse(settings), sql, format_=format_, out=sys.stdout.buffer)
@@ -372,8 +372,8 @@ def verify(
     ] = None,
 ) -> None:
     """Compute the published metric cases on this installation, in a warehouse of their own."""
-    from pipelines import show
-    from pipelines import verify as cases_of  # reads the models
+    from pipelines.commands import show
+    from pipelines.commands import verify as cases_of  # reads the models
 
     found = cases_of.verify(cases)
     show.verified(found, as_json=as_json)
@@ -389,7 +389,8 @@ def copy(
     """Move a DuckDB warehouse to PostgreSQL: raw rows, positions, cursors, webhooks."""
     from pydantic import SecretStr
 
-    from pipelines import moving, show
+    from pipelines.care import moving
+    from pipelines.commands import show
     from pipelines.settings import Warehouse as Place
     from pipelines.warehouse.embedded import DuckDBWarehouse
     from pipelines.warehouse.postgres import PostgresWarehouse
@@ -420,8 +421,9 @@ def erase(
     as_json: Json = False,
 ) -> None:
     """Remove one person from raw rows, webhooks, files, marts and snapshots; counts stay."""
-    from pipelines import erasure, show
     from pipelines import run as steps
+    from pipelines.care import erasure
+    from pipelines.commands import show
     from pipelines.receiver.log import open_log
 
     if (phone is None) == (contact is None):
@@ -472,7 +474,7 @@ def simulate(
     seed: int = 7,
 ) -> None:
     """Serve both providers' APIs with a made-up shop, on loopback, until stopped."""
-    from pipelines import demo as stage
+    from pipelines.commands import demo as stage
 
     with stage.simulators(days=days, seed=seed, port=port) as environment:
         for name, value in environment.items():
@@ -489,8 +491,8 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Sync a made-up shop over HTTP, build the metrics and show them. Needs no account."""
-    from pipelines import demo as stage
-    from pipelines import show
+    from pipelines.commands import demo as stage
+    from pipelines.commands import show
 
     folder = context.obj.settings().data_path / "demo"
     with show.Progress() as progress:

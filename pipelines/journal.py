@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pipelines.errors import DoblecheckError
 
 if TYPE_CHECKING:
-    from pipelines.build import BuildResult
-    from pipelines.ingest import Ingested
-    from pipelines.load import Report
+    from pipelines.building.build import BuildResult
+    from pipelines.loading.sync import Report
+    from pipelines.webhooks.ingest import Ingested
 
 KEPT = 500
 """Runs that the log keeps; it is cut when it holds twice as many lines."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from pipelines.events import Reader
-    from pipelines.pull import Pull
+    from pipelines.reading.pull import Pull
     from pipelines.settings import Account
     from pipelines.simulation import Posted
     from pipelines.world import World

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines import upkeep
+from pipelines.care import upkeep
 from pipelines.errors import LogError, UsageError
 from pipelines.failpoint import failpoint
 from pipelines.provider import Provider
@@ -17,9 +17,9 @@ from pipelines.settings import Account, Policy, Settings, no_accounts_error
 from pipelines.warehouse import Warehouse
 
 if TYPE_CHECKING:
-    from pipelines.build import BuildResult
-    from pipelines.ingest import Ingested
-    from pipelines.load import Report
+    from pipelines.building.build import BuildResult
+    from pipelines.loading.sync import Report
+    from pipelines.webhooks.ingest import Ingested
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def sync_one(
 
     The caller holds the warehouse's lock and has made the raw tables.
     """
-    from pipelines.load import Order, sync_account  # imports httpx
+    from pipelines.loading.sync import Order, sync_account  # imports httpx
 
     order = Order(
         resources=target.resources,
@@ -171,9 +171,9 @@ def ingest(
 
     A log that can't be read is told in the result: it stops neither a build nor another account.
     """
-    from pipelines.ingest import Ingested
-    from pipelines.ingest import ingest as load
     from pipelines.receiver.log import open_log
+    from pipelines.webhooks.ingest import Ingested
+    from pipelines.webhooks.ingest import ingest as load
 
     warehouse.ensure_raw_tables(rooms)
     kept = settings.retention.rejected_days
@@ -209,8 +209,8 @@ def ingest_files(
     Raises:
         UsageError: a file or the account is not there.
     """
-    from pipelines.event_files import Owners, read
-    from pipelines.ingest import ingest_arrived, portions
+    from pipelines.webhooks.files import Owners, read
+    from pipelines.webhooks.ingest import ingest_arrived, portions
 
     now = now or datetime.now(UTC)
     every = [(each.provider, each.name) for each in settings.accounts]
@@ -237,7 +237,7 @@ def _one_account(settings: Settings, rooms: Sequence[Provider], account: str) ->
 def _channels(
     warehouse: Warehouse, rooms: Sequence[Provider], accounts: Sequence[tuple[str, str]]
 ) -> dict[tuple[str, str], frozenset[str]]:
-    from pipelines.hooks import channels_of
+    from pipelines.events.webhook_tables import channels_of
 
     warehouse.ensure_raw_tables(rooms)
     with warehouse.connect() as connection:
@@ -264,9 +264,9 @@ def build(
     Raises:
         BuildFailed: a model or a test failed; the snapshot of before stays.
     """
-    from pipelines import build as models  # reads the models
+    from pipelines.building import build as models  # reads the models
+    from pipelines.building.dbt_runner import release
     from pipelines.business_time import parse_hours
-    from pipelines.dbt_runner import release
 
     hours = {
         name: parse_hours(**hours.model_dump()) for name, hours in settings.business_hours.items()

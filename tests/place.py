@@ -10,7 +10,7 @@ from typing import Any
 
 from real_postgres import copied_database
 
-from pipelines.build import BuildResult, build
+from pipelines.building.build import BuildResult, build
 from pipelines.providers import find
 from pipelines.warehouse import Warehouse, at
 from pipelines.warehouse.postgres import PostgresWarehouse

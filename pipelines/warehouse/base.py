@@ -15,8 +15,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from pipelines import hooks
 from pipelines.errors import DiskFull, WarehouseError
+from pipelines.events import webhook_tables
 from pipelines.failpoint import failpoint
 from pipelines.provider import COMMON_COLUMNS, SHARED_TABLES, Provider, Table
 
@@ -381,7 +381,7 @@ def ensure_raw_tables(
     """
     for room in rooms:
         _ensure_schema(connection, room.schema, _raw_tables(room), has_keys=has_keys)
-    _ensure_schema(connection, hooks.SCHEMA, _hook_tables(), has_keys=has_keys)
+    _ensure_schema(connection, webhook_tables.SCHEMA, _hook_tables(), has_keys=has_keys)
     _ensure_schema(connection, "erasure", [("people", ERASED_COLUMNS, ("token",))], has_keys=True)
 
 
@@ -435,8 +435,8 @@ def _raw_tables(room: Provider) -> Iterator[tuple[str, Mapping[str, str], tuple[
 
 
 def _hook_tables() -> Iterator[tuple[str, Mapping[str, str], tuple[str, ...]]]:
-    for name, columns in hooks.COLUMNS.items():
-        yield name, columns, hooks.KEYS.get(name, ())
+    for name, columns in webhook_tables.COLUMNS.items():
+        yield name, columns, webhook_tables.KEYS.get(name, ())
 
 
 def _columns(connection: Connection, schema: str) -> dict[str, set[str]]:

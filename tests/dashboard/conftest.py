@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import demo
+from pipelines.commands import demo
+from pipelines.commands.show import Progress
 from pipelines.providers import find
-from pipelines.show import Progress
 
 DAYS = 40
 

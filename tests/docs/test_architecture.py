@@ -22,13 +22,13 @@ def drawn(page: str) -> Edges:
 
 
 def areas(page: str) -> dict[str, str]:
-    """Module, as the table names it → its area."""
+    """Module or package, as the table names it → its area."""
     rows = re.findall(r"^\| (\w+) \| (`[^|]+`) \|", page, re.MULTILINE)
     return {module: area for area, names in rows for module in re.findall(r"`([^`]+)`", names)}
 
 
 def imports() -> Edges:
-    """Which module imports which, each by its name below `pipelines`, or by its package."""
+    """Which module imports which, each by its first name below `pipelines`, or by its package."""
     graph = grimp.build_graph(*PACKAGES, exclude_type_checking_imports=True)
     return {
         (_short(importer), _short(imported))

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from pipelines import hooks
+from pipelines.events import webhook_tables
 from pipelines.provider import SHARED_TABLES, Provider
 from pipelines.providers import find
 
@@ -129,7 +129,8 @@ def known() -> Known:
     return Known(
         tests=frozenset(_tests()),
         models={file.stem: _columns(file) for file in ROOT.glob("models/*/**/*.sql")},
-        raw={room.schema: _raw_tables(room) for room in find()} | {hooks.SCHEMA: hooks.COLUMNS},
+        raw={room.schema: _raw_tables(room) for room in find()}
+        | {webhook_tables.SCHEMA: webhook_tables.COLUMNS},
         paths=lambda path: (ROOT / path).exists(),
     )
 

@@ -15,7 +15,7 @@ import pytest
 import sqlglot
 from sqlglot.errors import SqlglotError
 
-from pipelines.dbt_runner import Dbt
+from pipelines.building.dbt_runner import Dbt
 
 PAGE = Path(__file__).parents[2] / "docs" / "scale.md"
 BEGIN, END = "<!-- dialects -->", "<!-- end of dialects -->"

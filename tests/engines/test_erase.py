@@ -15,11 +15,10 @@ from typing import Any
 import pytest
 from real_postgres import Server
 
-from pipelines import erasure
-from pipelines.build import build
+from pipelines.building.build import build
+from pipelines.care import erasure
 from pipelines.errors import UsageError, WarehouseError
-from pipelines.ingest import ingest
-from pipelines.load import Order, sync_account
+from pipelines.loading.sync import Order, sync_account
 from pipelines.providers import find
 from pipelines.receiver.log import Arrival
 from pipelines.receiver.sqlite_log import SqliteLog
@@ -27,6 +26,7 @@ from pipelines.settings import Account
 from pipelines.simulation import Clock, serve
 from pipelines.warehouse import Warehouse, at
 from pipelines.warehouse.postgres import PostgresWarehouse
+from pipelines.webhooks.ingest import ingest
 from pipelines.world import World, make_world
 
 NOW = datetime(2026, 3, 20, 21, 0, tzinfo=UTC)

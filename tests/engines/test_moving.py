@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from pipelines import hooks, moving
+from pipelines.care import moving
 from pipelines.errors import UsageError
-from pipelines.load import Order, sync_account
+from pipelines.events import webhook_tables
+from pipelines.loading.sync import Order, sync_account
 from pipelines.providers import find
 from pipelines.settings import Account
 from pipelines.simulation import Clock, serve
@@ -68,7 +69,7 @@ def test_everything_goes_over_and_the_next_sync_goes_on(
             "values ('odd', 'x', $1, '')",
             [odd],
         )
-        hooks.save_position(connection, "log", 42, NOW)
+        webhook_tables.save_position(connection, "log", 42, NOW)
     again = sync(source, urls)
     moved = moving.move(source, target, find())
     assert sum(each.rows for each in moved if each.table.endswith(".messages")) > 100
@@ -78,7 +79,7 @@ def test_everything_goes_over_and_the_next_sync_goes_on(
             "select display_name, username, payload from raw_kapso.contacts where account = 'odd'"
         ).fetchone()
         assert row == (odd.replace("\0", "\N{REPLACEMENT CHARACTER}"), "", None)
-        assert hooks.read_position(connection, "log") == 42
+        assert webhook_tables.read_position(connection, "log") == 42
     assert sync(target, urls) == again
     assert {changed for _, changed in again.values()} == {0}
     with pytest.raises(UsageError, match="has rows"):

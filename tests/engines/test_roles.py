@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from real_postgres import PASSWORD, Server
 
-from pipelines import build as building
+from pipelines.building import build as building
 from pipelines.errors import WarehouseError
 from pipelines.providers import find
 from pipelines.warehouse.postgres import PostgresWarehouse

@@ -15,7 +15,7 @@ import pytest
 from engines.same import differences, marts
 from histories import AS_OF, TABLES, Rows, play, random_threads
 
-from pipelines import build as building
+from pipelines.building import build as building
 from pipelines.business_time import parse_hours
 from pipelines.provider import COMMON_COLUMNS
 from pipelines.providers import find

@@ -30,7 +30,7 @@ from real_postgres import copied_database
 from pipelines import run
 from pipelines.errors import WarehouseBusy
 from pipelines.failpoint import arm, failpoint
-from pipelines.load import Order, Report, sync_account
+from pipelines.loading.sync import Order, Report, sync_account
 from pipelines.provider import REJECTED, Provider
 from pipelines.providers import find
 from pipelines.settings import Account, Settings

@@ -11,7 +11,7 @@ from typing import Any
 
 from fault_bench import ENDS_AT, KEY, Difference, account, contents, small_world, warehouse
 
-from pipelines.load import Order, Report, sync_account
+from pipelines.loading.sync import Order, Report, sync_account
 from pipelines.provider import Provider
 from pipelines.providers import find
 from pipelines.simulation import (

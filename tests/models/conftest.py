@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipelines.build import BuildResult
+from pipelines.building.build import BuildResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable

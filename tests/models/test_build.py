@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import models
-from pipelines.dbt_runner import Dbt
+from pipelines.building.dbt_runner import Dbt
 from pipelines.errors import BuildFailed
 
 MODELS = Path(models.__file__).parent

@@ -10,8 +10,8 @@ from datetime import timedelta
 import pytest
 from rebuilding import Bench, differences
 
-from pipelines import changes
-from pipelines.build import Sla
+from pipelines.building import changes
+from pipelines.building.build import Sla
 from pipelines.errors import BuildFailed
 from pipelines.failpoint import Injected, arm
 
@@ -120,7 +120,7 @@ def test_a_build_that_fails_its_tests_does_not_count(changed, monkeypatch):
     w, bench = changed, bench_of(changed)
     w.asks("untested", 0)
     with monkeypatch.context() as broken:
-        broken.setattr("pipelines.build._build_marts", fails_its_tests)
+        broken.setattr("pipelines.building.build._build_marts", fails_its_tests)
         with pytest.raises(BuildFailed):
             w.build()
     w.asks("untested", 60)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.dbt_runner import Dbt
+from pipelines.building.dbt_runner import Dbt
+from pipelines.commands.verify import Book, fill
 from pipelines.errors import BuildFailed
-from pipelines.verify import Book, fill
 
 ROOT = Path(__file__).parents[2]
 QUERIES = sorted((ROOT / "docs" / "queries").glob("*.sql"))

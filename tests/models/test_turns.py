@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pipelines.build import Sla
+from pipelines.building.build import Sla
 from pipelines.business_time import parse_hours
 
 HOUR = 3600.0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from history_rows import TABLES
 
-from pipelines.build import BuildResult
+from pipelines.building.build import BuildResult
 from pipelines.warehouse import Connection
 
 if TYPE_CHECKING:

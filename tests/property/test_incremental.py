@@ -18,7 +18,7 @@ from histories import AS_OF, Rows, Thread, play, random_threads
 from place import Place
 from rebuilding import Bench, differences
 
-from pipelines.build import Sla
+from pipelines.building.build import Sla
 
 from .test_metrics_oracle import BARE, CONFIGURED, parsed
 

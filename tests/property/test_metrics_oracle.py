@@ -21,7 +21,7 @@ from oracle_compare import marts as mart_names
 from oracle_hours import ONE_DAY, Hours, Rules, Sla, business_seconds
 from place import Place
 
-from pipelines import build as building
+from pipelines.building import build as building
 from pipelines.business_time import BusinessHours, Segment, clock, parse_hours
 
 SEED = int(os.environ.get("DOBLECHECK_ORACLE_SEED", "20261122"))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pipelines.cursors import Page
 from pipelines.errors import BadCursor, Unreachable
 from pipelines.provider import Row
-from pipelines.walks import Position, Refresh, Walk
+from pipelines.reading.walks import Position, Refresh, Walk
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -14,7 +14,7 @@ import pytest
 from place import Place
 from starlette.applications import Starlette
 
-from pipelines.load import Order, Report, sync_account
+from pipelines.loading.sync import Order, Report, sync_account
 from pipelines.provider import Provider
 from pipelines.providers import find
 from pipelines.settings import Account
@@ -109,7 +109,7 @@ class Shop:
 @pytest.fixture(autouse=True)
 def _unwatched(monkeypatch: pytest.MonkeyPatch) -> None:
     """The watch over a stop asks once: what a test counts must not depend on a machine's speed."""
-    monkeypatch.setattr("pipelines.load.WATCH_SECONDS", 1000.0)
+    monkeypatch.setattr("pipelines.loading.sync.WATCH_SECONDS", 1000.0)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from pipelines.errors import BadPayload, Unauthorized, Unavailable, Unreachable
-from pipelines.load import Report
+from pipelines.loading.sync import Report
 from pipelines.simulation import (
     Asked,
     Change,

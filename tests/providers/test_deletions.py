@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.cursors import Page, follow
-from pipelines.deletions import Deletions, Reading
 from pipelines.errors import ProviderError, Unreachable
 from pipelines.provider import GONE, Row, Table, fields
 from pipelines.providers import find
-from pipelines.pull import Pull
+from pipelines.reading.deletions import Deletions, Reading
+from pipelines.reading.pull import Pull
+from pipelines.reading.walks import Refresh
 from pipelines.simulation import Fault, broken
-from pipelines.walks import Refresh
 from pipelines.world import World
 
 from .conftest import Shop

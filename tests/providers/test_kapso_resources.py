@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 
 import models
 from pipelines.errors import Unavailable
-from pipelines.load import Order, Report, sync_account
+from pipelines.loading.sync import Order, Report, sync_account
 from pipelines.providers import find
 from pipelines.providers.kapso import PROVIDER
 from pipelines.providers.kapso.fanouts import CLOSED_AFTER, PARENTS_PER_PULL

@@ -13,7 +13,7 @@ from prefect.states import Completed
 from flows import steps as flow_steps
 from flows.steps import Sealed, Site
 from pipelines import run as steps
-from pipelines.load import Report
+from pipelines.loading.sync import Report
 from pipelines.providers import find
 from pipelines.settings import load
 from pipelines.simulation import serve

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from place import Place
 
-from pipelines.landing import Lander
 from pipelines.providers import find
 from pipelines.providers.waspy.readings import OLDER, RECENT, START, Checkpoint, Reading
 from pipelines.providers.waspy.simulator_rows import agent_id
 from pipelines.providers.waspy.simulator_story import conversation_id, message_id
 from pipelines.providers.waspy.tables import MESSAGE_CURSORS
+from pipelines.reading.landing import Lander
 from pipelines.simulation import Fault, expired_cursor, instead
 from pipelines.world import StatusChange, Thread, ThreadChange, World
 

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from pipelines.alerts import Watch
+from pipelines.commands.alerts import Watch
+from pipelines.commands.status import ResourceStatus
 from pipelines.errors import ConfigError
 from pipelines.journal import Entry
 from pipelines.providers import find
 from pipelines.settings import Settings, load
-from pipelines.status import ResourceStatus
 
 NAME = f"{find()[0].name}:default"
 

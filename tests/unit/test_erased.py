@@ -7,10 +7,10 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from pipelines.erased import Erased
-from pipelines.landing import Record
+from pipelines.care.erased import Erased
 from pipelines.phones import phone_key
 from pipelines.provider import Table, fields
+from pipelines.reading.landing import Record
 
 PHONE = "5491123456789"
 AT = datetime(2026, 3, 20, tzinfo=UTC)

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from pipelines.gate import Gate, Urgency, urgent
+from pipelines.reading.gate import Gate, Urgency, urgent
 
 
 class Time:

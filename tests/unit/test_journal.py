@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.errors import BuildFailed
 from pipelines.journal import KEPT, Journal
-from pipelines.load import Report
+from pipelines.loading.sync import Report
 
 
 def test_a_run_is_told_with_what_it_did(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.landing import REMOVED, Lander, arrow, land
 from pipelines.provider import Table, fields
+from pipelines.reading.landing import REMOVED, Lander, arrow, land
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 TABLE = Table(

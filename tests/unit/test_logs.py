@@ -13,7 +13,9 @@ HOSTILE = "a name\nERROR forged\x1b[31m \u2028 ñ"
 
 
 def record(message: str) -> logging.LogRecord:
-    return logging.LogRecord("pipelines.pull", logging.INFO, "", 0, "read %s", (message,), None)
+    return logging.LogRecord(
+        "pipelines.reading.pull", logging.INFO, "", 0, "read %s", (message,), None
+    )
 
 
 @pytest.mark.parametrize("formatter", [Lines(), JsonLines()])
@@ -28,7 +30,7 @@ def test_a_json_line_says_when_where_and_what() -> None:
     told = json.loads(JsonLines().format(record("12 rows")))
     assert (told["level"], told["logger"], told["message"]) == (
         "info",
-        "pipelines.pull",
+        "pipelines.reading.pull",
         "read 12 rows",
     )
     assert told["at"].endswith("+00:00")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.gate import WINDOW_SECONDS, Gate
-from pipelines.quota import MOST_LINES, Left, Spent, told
+from pipelines.reading.gate import WINDOW_SECONDS, Gate
+from pipelines.reading.quota import MOST_LINES, Left, Spent, told
 
 KEY = "CANARY-of-the-account"
 

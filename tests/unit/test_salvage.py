@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.landing import Lander, land
 from pipelines.provider import Table, fields
+from pipelines.reading.landing import Lander, land
 from pipelines.salvage import REMOVED, Unreadable, decode, salvage
 
 BAD = {

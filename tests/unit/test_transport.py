@@ -22,7 +22,7 @@ from pipelines.errors import (
     Unavailable,
     Unreachable,
 )
-from pipelines.transport import TRIES, Transport
+from pipelines.reading.transport import TRIES, Transport
 
 KEY = "CANARY-key-4711"
 PHONE = "5491126032641"
@@ -281,7 +281,7 @@ def test_a_page_that_is_good_json_and_would_lose_something_is_asked_for_once() -
 
 
 def test_a_body_that_drips_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.transport.TOTAL_SECONDS", 0.1)
+    monkeypatch.setattr("pipelines.reading.transport.TOTAL_SECONDS", 0.1)
 
     async def drops() -> AsyncIterator[bytes]:
         while True:
@@ -295,7 +295,7 @@ def test_a_body_that_drips_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("waits_for", ["its quota", "an answer", "Retry-After"])
 def test_a_stop_ends_every_wait(waits_for: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.transport.GRACE_SECONDS", 0.1)
+    monkeypatch.setattr("pipelines.reading.transport.GRACE_SECONDS", 0.1)
     seen = []
 
     async def handle(request: httpx.Request) -> httpx.Response:

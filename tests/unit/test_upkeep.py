@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from pipelines.care.upkeep import forget_rejected
 from pipelines.providers import find
-from pipelines.upkeep import forget_rejected
 from pipelines.warehouse import at
 
 NOW = datetime(2026, 3, 20, tzinfo=UTC)

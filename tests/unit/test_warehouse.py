@@ -12,8 +12,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipelines import hooks
 from pipelines.errors import NotPublished, WarehouseBusy, WarehouseError
+from pipelines.events import webhook_tables
 from pipelines.providers import find
 from pipelines.warehouse import SyncState
 from pipelines.warehouse.embedded import SNAPSHOTS_KEPT
@@ -182,7 +182,7 @@ def test_every_raw_table_of_every_room_is_there(warehouse: Embedded) -> None:
         there = set(connection.execute(sql).fetchall())
     names = {(room.schema, table.name) for room in find() for table in room.tables}
     shared = {(r.schema, n) for r in find() for n in ("rejected", "gone", "sync_state")}
-    of_hooks = {(hooks.SCHEMA, table) for table in hooks.COLUMNS}
+    of_hooks = {(webhook_tables.SCHEMA, table) for table in webhook_tables.COLUMNS}
     assert there == names | shared | of_hooks | {("erasure", "people")}
 
 

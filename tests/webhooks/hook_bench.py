@@ -15,14 +15,14 @@ from typing import Any
 import duckdb
 import orjson
 
-from pipelines import build as building
-from pipelines import hooks
-from pipelines.dbt_runner import Dbt
-from pipelines.ingest import Arrived, Ingested, ingest, ingest_arrived
+from pipelines.building import build as building
+from pipelines.building.dbt_runner import Dbt
+from pipelines.events import webhook_tables
 from pipelines.providers import find
 from pipelines.receiver.log import Arrival
 from pipelines.receiver.sqlite_log import SqliteLog
 from pipelines.warehouse import at
+from pipelines.webhooks.ingest import Arrived, Ingested, ingest, ingest_arrived
 
 T0 = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)  # a Monday
 AS_OF = datetime(2026, 3, 20, tzinfo=UTC)
@@ -229,8 +229,8 @@ class Bench:
     def forget(self) -> None:
         """Empty `raw_webhooks`."""
         with self.warehouse.connect() as connection:
-            for table in hooks.COLUMNS:
-                connection.execute(f"delete from {hooks.SCHEMA}.{table}")
+            for table in webhook_tables.COLUMNS:
+                connection.execute(f"delete from {webhook_tables.SCHEMA}.{table}")
 
     def rows(self, sql: str, *values: Any) -> list[dict[str, Any]]:
         with duckdb.connect(str(self.folder / "warehouse.duckdb")) as connection:

@@ -5,10 +5,10 @@ from datetime import datetime
 import pytest
 from hook_bench import NUMBER, T0, Bench, arrival, message, meta
 
-from pipelines import hooks
-from pipelines.ingest import ingest
+from pipelines.events import webhook_tables
 from pipelines.providers import find
 from pipelines.warehouse.postgres import PostgresWarehouse
+from pipelines.webhooks.ingest import ingest
 
 ARRIVALS = [
     *(arrival(message(f"wamid.{i}", i), x_webhook_event="other") for i in range(30)),
@@ -25,11 +25,11 @@ def contents(warehouse):
             table: sorted(
                 str([v.timestamp() if isinstance(v, datetime) else v for v in row])
                 for row in connection.execute(
-                    f"select {', '.join(columns)} from {hooks.SCHEMA}.{table}"
+                    f"select {', '.join(columns)} from {webhook_tables.SCHEMA}.{table}"
                 ).fetchall()
             )
-            for table in hooks.COLUMNS
-            if (columns := [n for n in hooks.COLUMNS[table] if n != "_dlt_load_id"])
+            for table in webhook_tables.COLUMNS
+            if (columns := [n for n in webhook_tables.COLUMNS[table] if n != "_dlt_load_id"])
         }
 
 
@@ -53,5 +53,5 @@ def test_both_engines_hold_the_same(tmp_path, postgres_url):
         ingest(warehouse, find(), bench.log, now=T0)
     assert contents(database) == contents(bench.warehouse)
     with database.connect() as connection:
-        sql = f"select reason from {hooks.SCHEMA}.rejected where account = 'other'"
-        assert connection.execute(sql).fetchall() == [(hooks.FOREIGN,)]
+        sql = f"select reason from {webhook_tables.SCHEMA}.rejected where account = 'other'"
+        assert connection.execute(sql).fetchall() == [(webhook_tables.FOREIGN,)]

@@ -14,12 +14,13 @@ import orjson
 import pytest
 from hook_bench import NUMBER, T0, Bench, arrival, message, meta, unix
 
-from pipelines import failpoint, hooks
+from pipelines import failpoint
 from pipelines.errors import UsageError
-from pipelines.event_files import Owners, read
+from pipelines.events import webhook_tables
 from pipelines.failpoint import Injected
-from pipelines.ingest import file_id, ingest_arrived, portions
 from pipelines.providers import find
+from pipelines.webhooks.files import Owners, read
+from pipelines.webhooks.ingest import file_id, ingest_arrived, portions
 
 PLACES = [
     name
@@ -47,7 +48,7 @@ def stored(bench):
             str({k: v for k, v in row.items() if k not in ("_dlt_load_id", "updated_at")})
             for row in bench.rows(f"select * from raw_webhooks.{table}")
         )
-        for table in hooks.COLUMNS
+        for table in webhook_tables.COLUMNS
     }
 
 
@@ -203,7 +204,7 @@ def test_a_number_that_is_not_the_accounts_is_set_aside_until_it_is(bench):
     bench.receive(arrival(message("wamid.1", 5)))
     bench.ingest()
     assert count(bench, "messages") == 0
-    assert bench.one("select reason from raw_webhooks.rejected")["reason"] == hooks.FOREIGN
+    assert bench.one("select reason from raw_webhooks.rejected")["reason"] == webhook_tables.FOREIGN
     bench.ingest()
     assert count(bench, "rejected") == 1
     bench.add("raw_kapso.phone_numbers", id="2", phone_number_id=NUMBER)

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from hook_bench import T0, Bench, arrival, message
 
+from pipelines.commands.status import read
 from pipelines.providers import find
-from pipelines.status import read
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from hook_bench import T0, Bench
 
-from pipelines.load import Order, sync_account
+from pipelines.loading.sync import Order, sync_account
 from pipelines.providers import find
 from pipelines.receiver.log import Arrival
 from pipelines.settings import Account

@@ -17,12 +17,12 @@ import dlt
 
 from pipelines.cursors import Page, follow
 from pipelines.errors import Unavailable
-from pipelines.gate import Urgency, urgent
 from pipelines.provider import Row, Table
 from pipelines.providers.kapso.client import Kapso
 from pipelines.providers.kapso.per_number import NumberReader
 from pipelines.providers.kapso.tables import CALLS, CONVERSATIONS, MESSAGES
-from pipelines.pull import Pull, resource
+from pipelines.reading.gate import Urgency, urgent
+from pipelines.reading.pull import Pull, resource
 
 if TYPE_CHECKING:
     from dlt.sources import DltResource

@@ -20,9 +20,9 @@ from pipelines.provider import Row
 from pipelines.providers.kapso.client import Kapso
 from pipelines.providers.kapso.fanouts import Tally
 from pipelines.providers.kapso.tables import BROADCAST_RECIPIENTS, BROADCASTS
-from pipelines.pull import Pull
+from pipelines.reading.pull import Pull
+from pipelines.reading.walks import Refresh
 from pipelines.times import parse_time
-from pipelines.walks import Refresh
 
 DAY = timedelta(days=1)
 

@@ -21,8 +21,8 @@ from urllib.parse import quote
 from pipelines.cursors import Page
 from pipelines.errors import Unavailable
 from pipelines.provider import Row
+from pipelines.reading.transport import Transport
 from pipelines.settings import Account
-from pipelines.transport import Transport
 
 PLATFORM = "/platform/v1"
 LEGACY = "/api/v1"

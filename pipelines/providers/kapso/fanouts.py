@@ -14,7 +14,6 @@ from typing import Any
 
 from pipelines.cursors import Fetch
 from pipelines.errors import Unavailable
-from pipelines.gate import Urgency, urgent
 from pipelines.provider import Row, Table
 from pipelines.providers.kapso.client import Kapso
 from pipelines.providers.kapso.tables import (
@@ -24,7 +23,8 @@ from pipelines.providers.kapso.tables import (
     CONTACTS,
     CONVERSATIONS,
 )
-from pipelines.pull import Pull
+from pipelines.reading.gate import Urgency, urgent
+from pipelines.reading.pull import Pull
 from pipelines.times import parse_time, sortable
 
 Touch = tuple[str, str]

@@ -15,9 +15,9 @@ from pipelines.cursors import Page
 from pipelines.provider import Row, Table
 from pipelines.providers.kapso.client import Kapso
 from pipelines.providers.kapso.tables import API_LOGS, WEBHOOK_DELIVERIES
-from pipelines.pull import Pull
+from pipelines.reading.pull import Pull
+from pipelines.reading.walks import Position, Refresh
 from pipelines.times import parse_time
-from pipelines.walks import Position, Refresh
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 

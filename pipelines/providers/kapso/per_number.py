@@ -16,8 +16,8 @@ from pipelines.errors import Stopped, Unavailable
 from pipelines.provider import Row, Table
 from pipelines.providers.kapso.client import Kapso
 from pipelines.providers.kapso.tables import CALLS, PHONE_NUMBERS, TEMPLATE_STATES, TEMPLATES
-from pipelines.pull import Pull
-from pipelines.states import note_states
+from pipelines.reading.pull import Pull
+from pipelines.reading.states import note_states
 from pipelines.times import parse_time
 
 DAY = timedelta(days=1)

@@ -16,7 +16,6 @@ from urllib.parse import urlsplit, urlunsplit
 import dlt
 
 from pipelines.cursors import Fetch, Page
-from pipelines.deletions import Deletions, Reading
 from pipelines.provider import GONE, Row, Table
 from pipelines.providers.kapso.broadcasts import BroadcastReader
 from pipelines.providers.kapso.client import LIMIT, Kapso
@@ -42,9 +41,10 @@ from pipelines.providers.kapso.tables import (
     WEBHOOK_DELIVERIES,
     WEBHOOKS,
 )
-from pipelines.pull import Pull, resource
+from pipelines.reading.deletions import Deletions, Reading
+from pipelines.reading.pull import Pull, resource
+from pipelines.reading.walks import Refresh
 from pipelines.times import parse_time, sortable
-from pipelines.walks import Refresh
 
 if TYPE_CHECKING:
     from dlt.sources import DltResource

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import dlt
 
 from pipelines.cursors import follow
-from pipelines.gate import Urgency, urgent
 from pipelines.provider import Row
 from pipelines.providers.waspy.client import Waspy
 from pipelines.providers.waspy.messages import MessageReader
 from pipelines.providers.waspy.tables import CONVERSATIONS, MESSAGE_CURSORS, MESSAGES
-from pipelines.pull import Pull, resource
+from pipelines.reading.gate import Urgency, urgent
+from pipelines.reading.pull import Pull, resource
 from pipelines.times import parse_time
 
 if TYPE_CHECKING:

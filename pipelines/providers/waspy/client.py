@@ -16,8 +16,8 @@ from urllib.parse import quote
 
 from pipelines.cursors import Page
 from pipelines.provider import Row
+from pipelines.reading.transport import Answer, Transport
 from pipelines.settings import Account
-from pipelines.transport import Answer, Transport
 
 API = "/api/v2"
 LIMIT = 100

@@ -13,12 +13,12 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from pipelines.cursors import Page
-from pipelines.deletions import Deletions, ids_of
 from pipelines.errors import Unavailable
 from pipelines.provider import Row
 from pipelines.providers.waspy.client import LIMIT, Numbered, Waspy
 from pipelines.providers.waspy.tables import CONTACTS, CONVERSATIONS
-from pipelines.pull import Pull
+from pipelines.reading.deletions import Deletions, ids_of
+from pipelines.reading.pull import Pull
 
 SCAN_EVERY = timedelta(days=1)
 SINGLE_LOOKUPS = 50

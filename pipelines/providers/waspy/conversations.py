@@ -17,10 +17,10 @@ from pipelines.errors import Unavailable
 from pipelines.provider import Row
 from pipelines.providers.waspy.client import Waspy
 from pipelines.providers.waspy.tables import CONVERSATION_STATES, CONVERSATIONS
-from pipelines.pull import Pull
-from pipelines.states import newest_states, note_states
+from pipelines.reading.pull import Pull
+from pipelines.reading.states import newest_states, note_states
+from pipelines.reading.walks import Position, Refresh
 from pipelines.times import parse_time, sortable
-from pipelines.walks import Position, Refresh
 
 REFRESHES = (
     # A late message can put a conversation below the mark: Meta delivers for up to 7 days.

@@ -19,13 +19,13 @@ from functools import partial
 
 from pipelines.cursors import Page, follow
 from pipelines.errors import BadCursor, Unavailable
-from pipelines.gate import Urgency, urgent
 from pipelines.provider import Row
 from pipelines.providers.waspy.client import Waspy
 from pipelines.providers.waspy.readings import START, Checkpoint, Reading
 from pipelines.providers.waspy.statuses import StatusRefresh
 from pipelines.providers.waspy.tables import CONVERSATIONS, MESSAGE_CURSORS, MESSAGES
-from pipelines.pull import Pull, mark_of
+from pipelines.reading.gate import Urgency, urgent
+from pipelines.reading.pull import Pull, mark_of
 from pipelines.times import newest, parse_time, sortable
 
 MARKED = (

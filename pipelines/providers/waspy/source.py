@@ -23,8 +23,8 @@ from pipelines.providers.waspy.tables import (
     TEMPLATE_STATES,
     TEMPLATES,
 )
-from pipelines.pull import Pull, resource
-from pipelines.states import note_states
+from pipelines.reading.pull import Pull, resource
+from pipelines.reading.states import note_states
 
 if TYPE_CHECKING:
     from dlt.sources import DltResource

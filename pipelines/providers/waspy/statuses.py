@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 
 from pipelines.providers.waspy.tables import MESSAGES
-from pipelines.pull import Pull
+from pipelines.reading.pull import Pull
+from pipelines.reading.walks import Position, Refresh
 from pipelines.times import sortable
-from pipelines.walks import Position, Refresh
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from pipelines.cursors import Page
 from pipelines.provider import Row
+from pipelines.reading.transport import Transport
 from pipelines.settings import Account
-from pipelines.transport import Transport
 
 LIMIT = 100
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import dlt
 
 from pipelines.provider import Row, Table
-from pipelines.pull import Pull, resource
+from pipelines.reading.pull import Pull, resource
 from pipelines.times import sortable
 from toy.tables import TABLES
 

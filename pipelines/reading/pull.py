@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 from pipelines.cursors import Fetch, Page, follow
 from pipelines.errors import ProviderError, Stopped, Unavailable
 from pipelines.failpoint import failpoint
-from pipelines.kept import Kept, Of
-from pipelines.landing import REJECTED_LANDER, Lander, Record, land
 from pipelines.provider import REJECTED, Row, Table
-from pipelines.walks import Position, Refresh, ValueOf, Walk
+from pipelines.reading.kept import Kept, Of
+from pipelines.reading.landing import REJECTED_LANDER, Lander, Record, land
+from pipelines.reading.walks import Position, Refresh, ValueOf, Walk
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -18,7 +18,7 @@ from math import isclose
 from pathlib import Path
 from typing import Any
 
-from pipelines import build
+from pipelines.building import build
 from pipelines.business_time import parse_hours
 from pipelines.providers import find
 from pipelines.times import parse_time

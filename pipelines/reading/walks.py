@@ -19,8 +19,8 @@ from typing import Any
 
 from pipelines.cursors import Fetch, Page, follow
 from pipelines.errors import BadCursor
-from pipelines.gate import Urgency, urgent
 from pipelines.provider import Row
+from pipelines.reading.gate import Urgency, urgent
 
 MAX_RESTARTS = 2
 """How often one walk starts over when the provider drops its cursor."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from pipelines.hooks import SCHEMA
+from pipelines.events.webhook_tables import SCHEMA
 from pipelines.provider import Provider
 from pipelines.warehouse import Connection
 

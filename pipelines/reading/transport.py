@@ -37,7 +37,7 @@ from pipelines.errors import (
     Unreachable,
 )
 from pipelines.failpoint import failpoint
-from pipelines.gate import Gate, Memory, Sleep
+from pipelines.reading.gate import Gate, Memory, Sleep
 from pipelines.salvage import decode, salvage
 
 log = logging.getLogger(__name__)

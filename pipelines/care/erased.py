@@ -19,9 +19,9 @@ from typing import Any
 
 import orjson
 
-from pipelines.landing import Record, digest
 from pipelines.phones import phone_key
 from pipelines.provider import Table
+from pipelines.reading.landing import Record, digest
 
 GONE = "erased"
 

@@ -37,7 +37,7 @@ def _accounts(settings: Settings, rooms: Sequence[Provider]) -> Iterator[Check]:
 
 
 def _key(name: str, room: Provider, account: Account) -> Iterator[Check]:
-    from pipelines.load import check_account  # imports httpx
+    from pipelines.loading.sync import check_account  # imports httpx
 
     closed: dict[str, ProviderError] = {}
     yield _try(f"key of {name}", lambda: closed.update(check_account(room, account)))

@@ -24,13 +24,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines import hooks
-from pipelines.erased import GONE, Erased
+from pipelines.care.erased import GONE, Erased
 from pipelines.errors import UsageError, WarehouseError
 from pipelines.events import TABLES as EVENT_TABLES
-from pipelines.landing import Record
+from pipelines.events import webhook_tables
 from pipelines.phones import phone_key
 from pipelines.provider import COMMON_COLUMNS, SHARED_TABLES, Provider, Table
+from pipelines.reading.landing import Record
 
 if TYPE_CHECKING:
     from pipelines.receiver.log import Delivery, DeliveryLog
@@ -244,7 +244,7 @@ def _rewrite_table(
             rest = (old["account"], new.payload, new.row_hash, new.fetched_at, old["_dlt_load_id"])
             changed[old["account"], old["id"]] = [*new.values, *rest]
     if changed:
-        with hooks.transaction(connection):
+        with webhook_tables.transaction(connection):
             connection.execute(
                 f"delete from {name} where account || ' ' || id in (select unnest($1::text[]))",
                 [[f"{account} {identity}" for account, identity in changed]],
@@ -274,7 +274,7 @@ def _found(
 
 def _rewrite_webhooks(connection: Connection, needles: Sequence[str], erased: Erased) -> int:
     """Deliveries and what was understood of them; the next build reads the new ones."""
-    schema = hooks.SCHEMA
+    schema = webhook_tables.SCHEMA
     keys = "provider, account, delivery_id"
     changed = []
     found = _found(connection, f"{schema}.deliveries", f"{keys}, payload", ["payload"], needles)
@@ -282,7 +282,7 @@ def _rewrite_webhooks(connection: Connection, needles: Sequence[str], erased: Er
         new = erased.document(payload)
         if new != payload:
             changed.append((provider, account, delivery_id, new))
-    with hooks.transaction(connection):
+    with webhook_tables.transaction(connection):
         for *key, payload in changed:
             connection.execute(
                 f"update {schema}.deliveries set payload = $4, understood_by = null, "

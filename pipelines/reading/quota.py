@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pipelines.gate import WINDOW_SECONDS
+from pipelines.reading.gate import WINDOW_SECONDS
 
 MOST_LINES = 10_000
 """Lines that a file may have before the old ones are dropped."""

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from pipelines import changes, hooks
+from pipelines.building import changes
+from pipelines.building.changes import Made
+from pipelines.building.dbt_runner import Dbt, count, names, slowest
 from pipelines.business_time import BusinessHours, clock
-from pipelines.changes import Made
-from pipelines.dbt_runner import Dbt, count, names, slowest
 from pipelines.errors import BuildFailed, DoblecheckError
+from pipelines.events import webhook_tables
 from pipelines.failpoint import failpoint
 from pipelines.phones import phone_key
 from pipelines.providers import find
@@ -112,7 +113,7 @@ def build(
     failpoint("build.begin")
     warehouse.ensure_raw_tables(find())
     with _prepared(warehouse) as connection:
-        hooks.understand(warehouse, connection, find())
+        webhook_tables.understand(warehouse, connection, find())
         warehouse.prepare_build(connection)
         connection.execute(PREPARED)
         connection.execute(changes.TABLES)

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from pipelines.cursors import Page
-from pipelines.landing import as_text
 from pipelines.provider import Row, Table
-from pipelines.pull import Pull
+from pipelines.reading.landing import as_text
+from pipelines.reading.pull import Pull
 
 Told = tuple[str | None, ...]
 

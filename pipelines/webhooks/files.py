@@ -24,9 +24,9 @@ import orjson
 
 from pipelines.errors import UsageError
 from pipelines.events import part, text
-from pipelines.ingest import Arrived
 from pipelines.provider import Provider
 from pipelines.times import parse_time
+from pipelines.webhooks.ingest import Arrived
 
 GZIP = b"\x1f\x8b"
 ENVELOPE = ("body", "raw_body", "rawBody", "payload")

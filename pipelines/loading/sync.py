@@ -15,16 +15,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from pipelines import erasure
-from pipelines.erased import Erased
+from pipelines.care import erasure
+from pipelines.care.erased import Erased
 from pipelines.errors import DoblecheckError, ProviderError, WarehouseError
 from pipelines.failpoint import failpoint
-from pipelines.loading import Loader, writing
+from pipelines.loading.packages import Loader, writing
 from pipelines.provider import Provider
-from pipelines.pull import CHUNK_ROWS, Outcome, Pull
-from pipelines.quota import Left, Spent
+from pipelines.reading.pull import CHUNK_ROWS, Outcome, Pull
+from pipelines.reading.quota import Left, Spent
+from pipelines.reading.transport import Transport
 from pipelines.settings import Account
-from pipelines.transport import Transport
 from pipelines.warehouse import SyncState, Warehouse
 
 WATCH_SECONDS = 0.2

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from pipelines.cursors import Fetch, Page
 from pipelines.provider import GONE, Row, Table
-from pipelines.pull import Pull
+from pipelines.reading.pull import Pull
 
 MOST_MISSED = 1000
 """Absences remembered at once, and rows asked for in a run; the others get their turn later."""

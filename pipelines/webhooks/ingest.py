@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from pipelines import erasure, hooks
-from pipelines.erased import Erased
+from pipelines.care import erasure
+from pipelines.care.erased import Erased
 from pipelines.errors import DoblecheckError
-from pipelines.events import Reader
+from pipelines.events import Reader, webhook_tables
+from pipelines.events.webhook_tables import UNREADABLE, Understood
 from pipelines.failpoint import failpoint
-from pipelines.hooks import UNREADABLE, Understood
-from pipelines.landing import scrub
 from pipelines.provider import Provider
+from pipelines.reading.landing import scrub
 from pipelines.salvage import Unreadable, decode, redacted, salvage
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def ingest_arrived(
 
 def _position(connection: Connection, deliveries: DeliveryLog) -> int:
     """Where to read on. A log that is shorter than what was read is another log."""
-    position = hooks.read_position(connection, POSITION)
+    position = webhook_tables.read_position(connection, POSITION)
     last = deliveries.last_sequence()
     if last < position:
         log.warning("the delivery log ends before the last position: it is read from its start")
@@ -177,17 +177,17 @@ class _Store:
     ) -> None:
         """Store a portion, and with it how far the log is read."""
         failpoint("ingest.read")
-        load = hooks.load_id()
+        load = webhook_tables.load_id()
         placed = [each for each in arrived if each.account and each.provider]
         unplaced = [each for each in arrived if not (each.account and each.provider)]
-        with hooks.transaction(connection):
+        with webhook_tables.transaction(connection):
             new = _unknown(connection, placed)
             rows = [self._row(each, id_, load) for each, id_ in new]
-            hooks.insert(self._warehouse, connection, "deliveries", rows)
+            webhook_tables.insert(self._warehouse, connection, "deliveries", rows)
             self._reject(connection, unplaced, load)
             failpoint("ingest.inserted")
             if position is not None:
-                hooks.save_position(connection, POSITION, position, self.now)
+                webhook_tables.save_position(connection, POSITION, position, self.now)
         failpoint("ingest.stored")
         self._done.read += len(arrived)
         self._done.stored += len(rows)
@@ -196,7 +196,7 @@ class _Store:
 
     def understand(self, connection: Connection, chunk: int = CHUNK) -> None:
         """Read what deliveries say: the new ones, and what waits from before."""
-        self._done.understood = hooks.understand(
+        self._done.understood = webhook_tables.understand(
             self._warehouse, connection, self._rooms, chunk=chunk
         )
 
@@ -234,7 +234,7 @@ class _Store:
             for id_, each in by_id.items()
             if id_ not in there
         ]
-        hooks.insert(self._warehouse, connection, "rejected", rows)
+        webhook_tables.insert(self._warehouse, connection, "rejected", rows)
 
 
 NOBODY = "no account is known for it"
@@ -293,7 +293,7 @@ def _unknown(connection: Connection, arrived: Sequence[Arrived]) -> list[tuple[A
     """The deliveries whose body is not there yet, with the id each gets."""
     first = {(each.provider, each.account, _digest(each)): each for each in reversed(arrived)}
     sql = (
-        f"select provider, account, body_sha256 from {hooks.SCHEMA}.deliveries "
+        f"select provider, account, body_sha256 from {webhook_tables.SCHEMA}.deliveries "
         "where body_sha256 in (select unnest($1::text[]))"
     )
     known = set(connection.execute(sql, [[key[2] for key in first]]).fetchall()) if first else set()
@@ -317,7 +317,7 @@ def _known_ids(connection: Connection, table: str, ids: Iterable[int | None]) ->
     if not wanted:
         return set()
     sql = (
-        f"select delivery_id from {hooks.SCHEMA}.{table} "
+        f"select delivery_id from {webhook_tables.SCHEMA}.{table} "
         "where delivery_id in (select unnest($1::bigint[]))"
     )
     return {found for (found,) in connection.execute(sql, [wanted]).fetchall()}

@@ -46,6 +46,6 @@ def _plain(value: Any) -> str:
 
 
 def _print_table(frame: DataFrame) -> None:
-    from pipelines.show import table
+    from pipelines.commands.show import table
 
     sys.stdout.write(table(frame.columns, frame.rows()))

@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipelines.build import BuildResult
-    from pipelines.demo import Demo
-    from pipelines.erasure import Report as Erasure
-    from pipelines.hook_status import HookStatus
-    from pipelines.ingest import Ingested
+    from pipelines.building.build import BuildResult
+    from pipelines.care.erasure import Report as Erasure
+    from pipelines.care.moving import Moved
+    from pipelines.care.reconcile import Reconciled
+    from pipelines.commands.demo import Demo
+    from pipelines.commands.status import BudgetStatus, LogStatus, Status
+    from pipelines.commands.verify import Verified
     from pipelines.journal import Entry
-    from pipelines.load import Report
-    from pipelines.moving import Moved
+    from pipelines.loading.sync import Report
     from pipelines.provider import Check
-    from pipelines.reconcile import Reconciled
-    from pipelines.status import BudgetStatus, LogStatus, Status
-    from pipelines.verify import Verified
+    from pipelines.webhooks.ingest import Ingested
+    from pipelines.webhooks.status import HookStatus
 
 PROGRESS_SECONDS = 5.0
 

@@ -6,8 +6,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from pipelines import build
-from pipelines.dbt_runner import Dbt
+from pipelines.building import build
+from pipelines.building.dbt_runner import Dbt
 from pipelines.providers import find
 from pipelines.warehouse import at
 

@@ -17,7 +17,7 @@ def write(path: Path | None, *, force: bool) -> Path:
         UsageError: there is one already, or it can't be written.
     """
     target = (path or Path(FILE_NAME)).absolute()
-    text = resources.files("pipelines").joinpath("starter.toml").read_bytes()
+    text = resources.files("pipelines.commands").joinpath("starter.toml").read_bytes()
     flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if force else os.O_EXCL)
     try:
         with os.fdopen(os.open(target, flags, 0o600), "wb") as file:

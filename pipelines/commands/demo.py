@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines import run
+from pipelines.care.reconcile import Reconciled, reconcile
 from pipelines.errors import WarehouseError
 from pipelines.provider import Provider
 from pipelines.providers import find
-from pipelines.reconcile import Reconciled, reconcile
 from pipelines.settings import Account, Hours, Receiver, Settings
 from pipelines.warehouse import Warehouse, at
 
 if TYPE_CHECKING:
-    from pipelines.show import Progress
+    from pipelines.commands.show import Progress
     from pipelines.world import World
 
 SEED = 7

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Literal
 from pipelines.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pipelines.commands.status import ResourceStatus
     from pipelines.journal import Entry
     from pipelines.settings import Alerts, Settings
-    from pipelines.status import ResourceStatus
     from pipelines.warehouse import Warehouse
 
 log = logging.getLogger(__name__)

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from pipelines import hook_status
 from pipelines.errors import LogError
-from pipelines.hook_status import HookStatus
 from pipelines.journal import Entry, Journal
 from pipelines.provider import Provider
-from pipelines.quota import told
+from pipelines.reading.quota import told
 from pipelines.receiver.log import DeliveryLog
 from pipelines.warehouse import Connection, Warehouse, sync_states
+from pipelines.webhooks import status as hook_status
+from pipelines.webhooks.status import HookStatus
 
 SILENT_AFTER = timedelta(minutes=15)
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pipelines.landing import Record, arrow
 from pipelines.provider import Table
+from pipelines.reading.landing import Record, arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa

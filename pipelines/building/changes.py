@@ -64,7 +64,7 @@ HOOKS = (
 UNREAD = frozenset({"rejected", "message_cursors"})
 """Raw tables that no model reads."""
 
-BUILD_CODE = ("phones.py", "business_time.py", "build.py", "changes.py")
+BUILD_CODE = ("phones.py", "business_time.py", "building/build.py", "building/changes.py")
 """What decides the content of prepared tables, besides the models."""
 
 
@@ -101,7 +101,7 @@ def version() -> str:
     digest = hashlib.sha256()
     for package in ("dbt-core", "duckdb", "phonenumbers", "tzdata"):
         digest.update(f"{package} {_version_of(package)}\n".encode())
-    here = Path(__file__).parent
+    here = Path(__file__).parents[1]
     for file in (*_project_files(resources.files("models")), *(here / n for n in BUILD_CODE)):
         digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Raw rows become marts: what SQL can't know, what is new, and dbt."""

@@ -1,0 +1,1 @@
+"""One account's source through dlt into its raw tables."""

@@ -1,0 +1,1 @@
+"""Lists read to their end within the account's quota: no row missed, none twice."""

@@ -1,0 +1,1 @@
+"""Deliveries into the warehouse: from the receiver's log, and from logs that others kept."""
