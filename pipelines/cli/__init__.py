@@ -1,0 +1,74 @@
+"""doblecheck …: parse, call, print. Data goes to stdout, everything else to stderr.
+
+Nothing heavy is imported here: `doblecheck --help` has half a second.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines import logs
+from pipelines.cli import asking, caring, running, serving, trying
+from pipelines.cli.context import Context
+from pipelines.errors import DoblecheckError
+
+app = typer.Typer(
+    name="doblecheck",
+    help="How fast do we answer on WhatsApp, and how many 24-hour windows expire unanswered?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for part in (trying, running, serving, asking, caring):
+    app.add_typer(part.app)
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="The configuration file [$DOBLECHECK_CONFIG, ./doblecheck.toml]."),
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
+    log_json: Annotated[
+        bool, typer.Option("--log-json", envvar="DOBLECHECK_LOG_JSON", help="Log JSON lines.")
+    ] = False,
+) -> None:
+    """Options that stand before the command."""
+    logs.set_up(is_verbose=verbose, as_json=log_json)
+    context.obj = Context(config)
+
+
+def main() -> None:
+    """The console script: one line on what failed, one hint, and the exit code."""
+    os.umask(0o077)  # the warehouse holds what customers wrote
+    try:
+        app()
+    except DoblecheckError as error:
+        sys.exit(_told(str(error), error.hint, error.exit_code))
+    except Exception as error:  # noqa: BLE001 - a trace may show rows
+        sys.exit(_unexpected(error))
+
+
+def _told(message: str, hint: str, code: int) -> int:
+    typer.echo(f"error: {message}", err=True)
+    if hint:
+        typer.echo(f"hint: {hint}", err=True)
+    return code
+
+
+def _unexpected(error: Exception) -> int:
+    if os.environ.get("DOBLECHECK_TRACE"):
+        raise error
+    return _told(
+        f"unexpected {type(error).__name__}",
+        "DOBLECHECK_TRACE=1 shows where; the trace may quote your data",
+        1,
+    )

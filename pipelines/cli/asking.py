@@ -1,0 +1,64 @@
+"""What is there: `status`, `query`, `verify`."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.cli.context import AsOf, Json, as_of_moment, exit_unless
+
+app = typer.Typer()
+
+
+@app.command()
+def status(context: typer.Context, as_of: AsOf = None, as_json: Json = False) -> None:
+    """How fresh and how complete each resource of each account is."""
+    from pipelines.commands import show
+    from pipelines.commands.status import read
+    from pipelines.receiver.log import open_log
+
+    settings = context.obj.settings()
+    log = open_log(settings)
+    found = read(
+        context.obj.warehouse(settings),
+        context.obj.rooms,
+        log,
+        now=as_of_moment(as_of),
+        silent_after=timedelta(minutes=settings.alerts.silent_minutes),
+    )
+    show.status(found, as_json=as_json)
+
+
+@app.command()
+def query(
+    context: typer.Context,
+    sql: Annotated[str, typer.Argument(metavar="SQL")],
+    format_: Annotated[
+        str, typer.Option("--format", help="table, csv, json or parquet.")
+    ] = "table",
+) -> None:
+    """Run read-only SQL on the newest published snapshot."""
+    from pipelines.commands import ask
+
+    settings = context.obj.settings()
+    ask.answer(context.obj.warehouse(settings), sql, format_=format_, out=sys.stdout.buffer)
+
+
+@app.command()
+def verify(
+    as_json: Json = False,
+    cases: Annotated[
+        Path | None, typer.Option(help="A folder with cases of yours; default: the published ones.")
+    ] = None,
+) -> None:
+    """Compute the published metric cases on this installation, in a warehouse of their own."""
+    from pipelines.commands import show
+    from pipelines.commands import verify as cases_of  # reads the models
+
+    found = cases_of.verify(cases)
+    show.verified(found, as_json=as_json)
+    exit_unless(not found.mismatches)

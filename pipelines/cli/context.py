@@ -1,0 +1,95 @@
+"""What every command shares: its options, the settings and the warehouse, how it ends."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipelines.errors import UsageError
+
+if TYPE_CHECKING:
+    from pipelines.provider import Provider
+    from pipelines.settings import Settings
+    from pipelines.warehouse import Warehouse
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+AsOf = Annotated[
+    str | None,
+    typer.Option("--as-of", help="Count waiting times up to this ISO time instead of now."),
+]
+
+STOPPED = "stopped as asked; the next run goes on from here"
+
+
+class Context:
+    """What every command shares: the rooms, the settings and the warehouse, made when asked for."""
+
+    def __init__(self, config: Path | None) -> None:
+        self.config = config
+
+    @property
+    def rooms(self) -> tuple[Provider, ...]:
+        """Every room there is."""
+        from pipelines.providers import find
+
+        return find()
+
+    def settings(self) -> Settings:
+        """The settings.
+
+        Raises:
+            ConfigError: they can't be used.
+        """
+        from pipelines.settings import load
+
+        return load(self.config, self.rooms)
+
+    def warehouse(self, settings: Settings) -> Warehouse:
+        """The warehouse that the settings name."""
+        from pipelines.warehouse import open_warehouse
+
+        return open_warehouse(settings)
+
+
+def moment_of(text: str, option: str) -> datetime:
+    """The instant an ISO text names, UTC when it has no zone.
+
+    Raises:
+        UsageError: it names none.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"{option} {text!r} is not an ISO time", hint="such as 2026-11-20T18:00:00Z"
+        ) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def as_of_moment(text: str | None) -> datetime | None:
+    """What `--as-of` names; None: now."""
+    return moment_of(text, "--as-of") if text is not None else None
+
+
+def stop_signal() -> Callable[[], bool]:
+    """Whether the process was asked to end: what was read is then loaded before it does."""
+    asked = threading.Event()
+
+    def stop(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends it at once
+        asked.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    return asked.is_set
+
+
+def exit_unless(well: bool) -> None:
+    """End with exit code 1 when something was not well."""
+    if not well:
+        raise typer.Exit(1)
