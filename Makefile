@@ -12,8 +12,9 @@ help: ## What can be made
 demo: $(READY) ## Sync a made-up shop over HTTP, build the metrics and show them
 	$(BIN)/doblecheck demo
 
-docs: $(READY) ## Write the models' pages, columns and lineage to site/index.html
+docs: $(READY) ## Write the models' pages to site/index.html, their contract to docs/warehouse.md
 	$(BIN)/python -m pipelines.commands.model_docs site
+	$(BIN)/python -m pipelines.building.contract
 
 test: $(READY) ## Run every test, on two cores
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal

@@ -29,7 +29,7 @@ def areas(page: str) -> dict[str, str]:
 
 def imports() -> Edges:
     """Which module imports which, each by its first name below `pipelines`, or by its package."""
-    graph = grimp.build_graph(*PACKAGES, exclude_type_checking_imports=True)
+    graph = grimp.build_graph(*PACKAGES, exclude_type_checking_imports=True, cache_dir=None)
     return {
         (_short(importer), _short(imported))
         for importer in graph.modules
@@ -50,7 +50,7 @@ def between_areas(imported: Edges, area: Mapping[str, str]) -> Edges:
 
 
 def modules() -> set[str]:
-    graph = grimp.build_graph(*PACKAGES)
+    graph = grimp.build_graph(*PACKAGES, cache_dir=None)
     return {_short(module) for module in graph.modules} - {"pipelines"}
 
 
