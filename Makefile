@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo docs test faults check screenshots bench clean
+.PHONY: help demo docs test faults wheel audit check screenshots bench clean
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -21,6 +21,12 @@ test: $(READY) ## Run every test, on two cores
 
 faults: $(READY) ## Break everything on purpose; write the figures of docs/reliability.md
 	DOBLECHECK_WRITE_FIGURES=1 $(BIN)/python -m pytest -q -m 'matrix or not matrix' tests/faults tests/receiver
+
+wheel: $(READY) ## Build the wheel; run the demo from it on every Python there is
+	$(BIN)/python -m pytest -q -m matrix tests/e2e/test_wheel.py
+
+audit: ## Ask for known weaknesses of the locked dependencies; needs uv
+	uvx pip-audit --disable-pip --require-hashes -r requirements.txt
 
 check: $(READY) ## Lint, formatting, types, SQL style, import rules
 	$(BIN)/ruff check .
