@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dashboards import guard, state
 from pipelines.errors import UsageError
-from pipelines.settings import resolve
+from pipelines.settings.places import resolve
 
 if TYPE_CHECKING:
     from pydantic import SecretStr

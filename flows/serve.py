@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from flows import server
 from pipelines.errors import ConfigError, DoblecheckError
-from pipelines.settings import Settings, duration
+from pipelines.settings import Settings
+from pipelines.settings.checks import duration
 
 if TYPE_CHECKING:
     from uuid import UUID

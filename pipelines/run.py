@@ -13,7 +13,8 @@ from pipelines.care import upkeep
 from pipelines.errors import LogError, UsageError
 from pipelines.failpoint import failpoint
 from pipelines.provider import Provider
-from pipelines.settings import Account, Policy, Settings, no_accounts_error
+from pipelines.settings import Account, Policy, Settings
+from pipelines.settings.accounts import no_accounts_error
 from pipelines.warehouse import Warehouse
 
 if TYPE_CHECKING:

@@ -55,7 +55,7 @@ def serve(context: typer.Context) -> None:
     from importlib import import_module
 
     from pipelines import run as steps
-    from pipelines.settings import find_file
+    from pipelines.settings.places import find_file
 
     settings = context.obj.settings()
     steps.targets(settings, context.obj.rooms)  # what is missing is better told now

@@ -8,7 +8,8 @@ from pipelines.errors import DoblecheckError, ProviderError
 from pipelines.provider import Check, Provider
 from pipelines.receiver.doors import webhook_secrets
 from pipelines.receiver.log import open_log
-from pipelines.settings import Account, Settings, no_accounts_error
+from pipelines.settings import Account, Settings
+from pipelines.settings.accounts import no_accounts_error
 from pipelines.warehouse import Warehouse
 
 

@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from pipelines.errors import UsageError
-from pipelines.settings import FILE_NAME
+from pipelines.settings.places import FILE_NAME
 
 
 def write(path: Path | None, *, force: bool) -> Path:

@@ -24,7 +24,8 @@ from pipelines.receiver.guard import Crowd, Guarded
 from pipelines.receiver.log import DeliveryLog, open_log
 from pipelines.receiver.metrics import Metrics
 from pipelines.receiver.writer import Writer
-from pipelines.settings import Settings, is_loopback
+from pipelines.settings import Settings
+from pipelines.settings.checks import is_loopback
 
 GRACE_SECONDS = 7
 """For what is being received when the end is asked for; with the last commit, below ten."""

@@ -1,0 +1,72 @@
+"""What a value may be: a time zone, a duration, an address that may get the key."""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from pipelines.errors import ConfigError
+
+
+def duration(text: str) -> timedelta:
+    """The time that words like `5 minutes`, `1 hour` or `30 s` name.
+
+    Raises:
+        ValueError: they name none.
+    """
+    number, _, unit = text.strip().partition(" ")
+    name = unit.strip().lower()
+    seconds = next((n for words, n in _UNITS.items() if name in words), 0)
+    if not (number.isdigit() and int(number) and seconds):
+        raise ValueError(f"{text!r} is no time, such as 5 minutes")
+    return timedelta(seconds=int(number) * seconds)
+
+
+_UNITS = {
+    ("s", "second", "seconds"): 1,
+    ("min", "minute", "minutes"): 60,
+    ("h", "hour", "hours"): 3600,
+    ("d", "day", "days"): 86400,
+}
+
+
+def checked_zone(value: str) -> str:
+    """The name of a time zone, when it is one.
+
+    Raises:
+        ValueError: it is none.
+    """
+    from zoneinfo import ZoneInfo
+
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError("not an IANA time zone, such as America/Bogota") from error
+    return value
+
+
+def check_base_url(url: str, default: str, *, allowed: bool, key: str) -> None:
+    """Refuse a base URL that could carry the API key to the wrong place.
+
+    Raises:
+        ConfigError: not https, a host that is not the provider's, or user info in it.
+    """
+    parts = urlsplit(url)
+    hint = f"the provider's own is {default}; for a proxy of yours set allow_base_url = true"
+    if parts.scheme not in ("http", "https") or not parts.hostname or any(c.isspace() for c in url):
+        raise ConfigError(f"{key} is not a web address", hint=hint)
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ConfigError(f"{key} holds more than a scheme, a host and a path", hint=hint)
+    if is_loopback(parts.hostname) or allowed:
+        return
+    if parts.scheme != "https" or parts.hostname != urlsplit(default).hostname:
+        raise ConfigError(f"{key} is not the provider's https address", hint=hint)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine itself."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,45 @@
+"""Where settings stand: the file, and the environment variables that it names."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from pipelines.errors import ConfigError
+
+FILE_NAME = "doblecheck.toml"
+
+
+def find_file(config: Path | None) -> Path | None:
+    """The configuration file to read, absolute; None when there is none.
+
+    Raises:
+        ConfigError: a file was named and is not there.
+    """
+    named = config or (Path(found) if (found := os.environ.get("DOBLECHECK_CONFIG")) else None)
+    path = named or Path(FILE_NAME)
+    if path.is_file():
+        return path.resolve()
+    if named:
+        raise ConfigError(f"no configuration file at {path}", hint="write one: doblecheck init")
+    return None
+
+
+def resolve(secret: SecretStr | None, *, what: str, key: str) -> str:
+    """A secret's value: itself, or what `env:NAME` names.
+
+    Raises:
+        ConfigError: nothing is there.
+    """
+    text = secret.get_secret_value().strip() if secret else ""
+    name = text.removeprefix("env:") if text.startswith("env:") else ""
+    value = os.environ.get(name, "").strip() if name else text
+    if value:
+        return value
+    looked = f"the environment variable {name} is empty" if name else f"{key} is not set"
+    raise ConfigError(
+        f"no API key for {what}: {looked}",
+        hint=f"set {name or key}, or {key} under [[accounts]] in {find_file(None) or FILE_NAME}",
+    )
