@@ -16,8 +16,9 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +84,13 @@ class Loader:
         Raises:
             DoblecheckError: it could not be read.
         """
+        merge: Any = {
+            "disposition": "merge",
+            "strategy": self._warehouse.merge_strategy,
+            "deduplicated": True,  # a pull has one row per id
+        }
+        for resource in source.resources.values():
+            resource.apply_hints(write_disposition=merge)
         with self._explained("reading"):
             failpoint("load.extract")
             self._pipeline.extract(source, loader_file_format=self._warehouse.load_format)
@@ -160,7 +168,7 @@ class Loader:
         folder and at home."""
         os.environ["DLT_PROJECT_DIR"] = str(self._home)
         os.environ["DLT_DATA_DIR"] = str(self._home)
-        with _unimported("streamlit"):
+        with _unimported("streamlit", "pandas", "sqlalchemy"):
             return self._configured()
 
     def _configured(self) -> Pipeline:
@@ -169,6 +177,7 @@ class Loader:
 
         # Arrow's own allocator keeps a hundred megabytes of what it once held.
         pa.set_memory_pool(pa.system_memory_pool())
+        pa.array([])  # the first array looks for pandas, and remembers that there is none
         dlt.config["runtime.log_level"] = "ERROR"
         dlt.config["runtime.intercept_signals"] = False  # the run decides what a signal ends
         dlt.config["normalize.parquet_normalizer.add_dlt_load_id"] = True
@@ -197,17 +206,27 @@ class Loader:
 
 
 @contextmanager
-def _unimported(name: str) -> Iterator[None]:
-    """Keep a module out: dlt imports Streamlit, if it is installed, to look for secrets there. It
-    takes 60 MB and half a second."""
-    is_imported = name in sys.modules
-    if not is_imported:
-        sys.modules[name] = None  # type: ignore[assignment]
+def _unimported(*names: str) -> Iterator[None]:
+    """Keep modules out that are imported when they are installed: Streamlit by dlt, to look for
+    secrets there, and pandas by Arrow, to see whether a list is one of its own. Together they take
+    90 MB and a second."""
+    absent = _Absent(names)
+    sys.meta_path.insert(0, absent)
     try:
         yield
     finally:
-        if not is_imported:
-            del sys.modules[name]
+        sys.meta_path.remove(absent)
+
+
+class _Absent(MetaPathFinder):
+    """Finds that some modules are not there."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> None:
+        if fullname in self._names:
+            raise ModuleNotFoundError(name=fullname)
 
 
 def _look_through(pipeline: Pipeline) -> None:

@@ -16,7 +16,7 @@ from pipelines.reading.landing import Record, arrow
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SETTLE_ROWS = 5_000
+SETTLE_ROWS = 2_000
 """Rows that wait to be compared with the warehouse."""
 
 Of = tuple[str, Sequence[str]]

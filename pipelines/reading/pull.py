@@ -37,10 +37,8 @@ if TYPE_CHECKING:
 
 P = TypeVar("P")
 
-CHUNK_ROWS = 50_000
+CHUNK_ROWS = 20_000
 """Rows kept in memory before they are loaded: what a kill -9 can cost to read again."""
-
-MERGE = {"disposition": "merge", "strategy": "upsert"}
 
 
 class Stored(Protocol):
@@ -415,7 +413,7 @@ def resource(
         pages,
         name=table.name,
         primary_key=("account", "id"),
-        write_disposition=MERGE,
+        write_disposition="merge",  # how, the warehouse says
         selected=table.name in pull.wanted,
     )
     return made

@@ -213,6 +213,9 @@ class Warehouse(ABC):
     has_row_keys = False
     """Whether raw tables have a unique index on their keys: a merge needs it, or does not."""
 
+    merge_strategy: Literal["upsert", "delete-insert"] = "upsert"
+    """How dlt merges what it loads."""
+
     load_format: Literal["csv"] | None = None
     """The file format that dlt loads by; None for its own choice."""
 

@@ -54,8 +54,12 @@ set lock_configuration = true;
 """
 
 
-SYNC_MEMORY = "96MB"
-"""What DuckDB may use while a sync reads and loads; beyond it, it works on disk."""
+SYNC_SETTINGS = {
+    "memory_limit": "64MB",  # beyond it, DuckDB works on disk
+    "preserve_insertion_order": False,  # keeping it takes memory
+    "wal_autocheckpoint": "64MB",  # at 16 MB, it would write every chunk of rows twice
+}
+"""How DuckDB works while a sync reads and loads."""
 
 
 class DuckDBWarehouse(Warehouse):
@@ -72,6 +76,9 @@ class DuckDBWarehouse(Warehouse):
         self.published = data_dir / "published"
 
     fingerprint = "cast(hash(raw_row) >> 1 as bigint)"
+
+    # Its MERGE can't work on disk: with a chunk of rows it wants a hundred megabytes.
+    merge_strategy = "delete-insert"
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -103,7 +110,7 @@ class DuckDBWarehouse(Warehouse):
         """Let threads open the writer's file as they like: it stays open in between.
 
         DuckDB refuses a thread that opens a file while the last connection of another is just
-        closing it. What is set for the whole instance, like `SYNC_MEMORY`, ends with this.
+        closing it. What is set for the whole instance, like `SYNC_SETTINGS`, ends with this.
         """
         self.make_folders()
         with self._opened(self.path):
@@ -113,7 +120,8 @@ class DuckDBWarehouse(Warehouse):
     def stored(self, room: Provider, account: str) -> Iterator[StoredRows]:
         """What the warehouse holds of one account, looked up in little memory."""
         with self.connect() as connection:
-            connection.execute(f"set memory_limit = '{SYNC_MEMORY}'")
+            for name, value in SYNC_SETTINGS.items():
+                connection.execute(f"set {name} = '{value}'")
             yield StoredRows(connection, room.schema, account)
 
     def publish(self) -> Path:
@@ -263,8 +271,8 @@ class DuckDBWarehouse(Warehouse):
         import dlt  # slow to import
         from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
-        settings = {"memory_limit": SYNC_MEMORY, "preserve_insertion_order": False}
-        return dlt.destinations.duckdb(DuckDbCredentials(str(self.path), global_config=settings))
+        settings = DuckDbCredentials(str(self.path), global_config=dict(SYNC_SETTINGS))
+        return dlt.destinations.duckdb(settings)
 
     def dbt_output(self) -> dict[str, Any]:
         """The writer's file, with UTC as its zone."""
