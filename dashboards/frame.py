@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from functools import cache
 from importlib import import_module
 from importlib.resources import files
@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from dashboards import filters, formats, guard, parts, state
-from dashboards.filters import Filters
+from dashboards import formats, guard, parts, state
 from dashboards.reading import QueryFailed, Reader, Version, cached, parameters, reader, text
-from dashboards.sheet import LANGUAGES, Sheet, Viewer, agent_name, say
+from dashboards.sheet import LANGUAGES, Sheet, Viewer, say
+from dashboards.sidebar import Sidebar
 from pipelines.errors import DoblecheckError, NotPublished
 
 PAGES = {
@@ -165,13 +165,13 @@ def _sheet(
         "channel": list(names),
         "agent": list(agents),
     }
-    chosen = _filters(language, known, names, agents, as_of.astimezone(ZoneInfo(zone)).date())
+    last = as_of.astimezone(ZoneInfo(zone)).date()
     return Sheet(
         site=site,
         reader=answers,
         version=version,
         language=language,
-        filters=chosen,
+        filters=Sidebar(language, known, names, agents, last).chosen(),
         viewer=viewer,
         as_of=as_of,
         zone=zone,
@@ -179,149 +179,6 @@ def _sheet(
         agents=agents,
         accounts=accounts,
     )
-
-
-def _filters(
-    language: str,
-    known: dict[str, list[str]],
-    channels: dict[str, str],
-    agents: dict[str, str | None],
-    last: date,
-) -> Filters:
-    """The view: from the URL when it says something new, else from the widgets; both agree after.
-
-    Going to another page empties the URL: then the widgets know.
-    """
-    query = {key: st.query_params.get_all(key) for key in st.query_params}
-    ours = {k: v for k, v in query.items() if k not in ("thread", "lang")}
-    written = st.session_state.get("written")
-    if written is None or (ours and ours != written):
-        asked, unknown = filters.parse(ours, known, last)
-        st.session_state["ignored"] = unknown
-        for name, value in _widget_values(asked).items():
-            st.session_state[f"f-{name}"] = value
-    chosen = _widgets(language, known, channels, agents, last)
-    _write_url(chosen, language, query)
-    return chosen
-
-
-def _widget_values(asked: Filters) -> dict[str, Any]:
-    return {
-        "period": asked.period,
-        "span": asked.days,
-        "compare": asked.compare,
-        **{name: getattr(asked, name) for name in filters.CHOICES},
-        **{name: list(getattr(asked, name)) for name in filters.LISTS},
-    }
-
-
-def _widgets(
-    language: str,
-    known: dict[str, list[str]],
-    channels: dict[str, str],
-    agents: dict[str, str | None],
-    last: date,
-) -> Filters:
-    def t(key: str) -> str:
-        return say(language, key)
-
-    def choose(name: str, options: Any, prefix: str) -> str:
-        return str(
-            st.segmented_control(
-                t(f"filter.{name}"),
-                options,
-                format_func=lambda option: t(f"{prefix}.{option}"),
-                key=f"f-{name}",
-                help=t(f"filter_means.{name}"),
-                required=True,
-                width="stretch",
-            )
-        )
-
-    def several(name: str, label: Callable[[str], str]) -> tuple[str, ...]:
-        if len(known[name]) < 2:
-            return ()
-        found = st.multiselect(
-            t(f"filter.{name}"),
-            known[name],
-            format_func=label,
-            key=f"f-{name}",
-            placeholder=t("filter.all"),
-            help=t(f"filter_means.{name}") if name == "agent" else None,
-        )
-        return tuple(found)
-
-    with st.sidebar:
-        period = st.selectbox(
-            t("filter.period"),
-            [*filters.PERIODS, "custom"],
-            format_func=lambda option: t(f"period.{option}"),
-            key="f-period",
-        )
-        start, end = None, None
-        if period == "custom":
-            span = st.date_input(t("filter.span"), key="f-span", format="DD/MM/YYYY")
-            start, end = span if isinstance(span, tuple) and len(span) == 2 else (None, None)
-        grain = choose("grain", filters.GRAINS, "grain")
-        compare = st.toggle(t("filter.compare"), key="f-compare")
-        scope = choose("scope", filters.SCOPES, "scope")
-        clock = choose("clock", filters.CLOCKS, "clock")
-        turns = choose("turns", filters.KINDS, "turns")
-        channel = several("channel", lambda key: channels.get(key, key))
-        provider = several("provider", str)
-        account = several("account", lambda key: key.replace(":", " · ", 1))
-        agent = several("agent", lambda key: agent_name(language, key, agents))
-        _language_switch(language)
-        if st.context.headers.get("Cookie") and st.user.get("is_logged_in"):
-            st.button(t("sign_in.out"), on_click=st.logout, type="tertiary")
-    return Filters(
-        last=last,
-        period=period if start or period != "custom" else "30d",
-        start=start,
-        end=end,
-        grain=grain,
-        scope=scope,
-        clock=clock,
-        turns=turns,
-        compare=compare,
-        channel=channel,
-        provider=provider,
-        account=account,
-        agent=agent,
-    )
-
-
-def _language_switch(language: str) -> None:
-    def switched() -> None:
-        chosen = st.session_state["f-lang"]
-        st.session_state["language"] = chosen
-        st.query_params["lang"] = chosen
-        # New words make new widgets: they take their values from the URL again.
-        st.session_state["written"] = None
-
-    names = {"es": "Español", "en": "English"}
-    st.segmented_control(
-        say(language, "filter.language"),
-        LANGUAGES,
-        default=language,
-        format_func=lambda key: names[key],
-        key="f-lang",
-        on_change=switched,
-        required=True,
-        label_visibility="collapsed",
-    )
-
-
-def _write_url(chosen: Filters, language: str, query: dict[str, list[str]]) -> None:
-    wanted: dict[str, Any] = chosen.query()
-    st.session_state["written"] = {
-        key: value if isinstance(value, list) else [value] for key, value in wanted.items()
-    }
-    full = {**wanted, "lang": language}
-    if thread := query.get("thread"):
-        full["thread"] = thread[-1]
-    if {k: v if isinstance(v, list) else [v] for k, v in full.items()} != query:
-        st.query_params.from_dict(full)
 
 
 def _view_line(sheet: Sheet, page: str) -> None:

@@ -107,47 +107,88 @@ def build(
     """
     started = time.monotonic()
     as_of = (as_of or datetime.now(UTC)).astimezone(UTC)
-    hours, goals = business_hours or {}, sla or {}
-    made = Made(changes.version(), repr((timezone, sorted(hours.items()), sorted(goals.items()))))
+    rules = _Rules(timezone, business_hours or {}, sla or {})
+    made = Made(changes.version(), rules.text())
     dbt = Dbt(warehouse.dbt_output(), warehouse.data_dir, threads=threads, version=made.version)
     failpoint("build.begin")
+    work = _find_work(warehouse, made, rules, as_of=as_of, full=full)
+    failpoint("build.prepared")
+    if work.has_news:
+        _build_rows(dbt, full=work.is_full)
+    failpoint("build.staged")
+    work = _follow_rows(warehouse, work, rules, as_of=as_of)
+    failpoint("build.clocked")
+    built = _build_marts(dbt, work, keeps_views=warehouse.keeps_views)
+    failpoint("build.tested")
+    with _prepared(warehouse) as connection:
+        changes.passed(
+            connection, find(), warehouse.fingerprint, made, as_of=as_of, full=work.is_full
+        )
+    failpoint("build.built")
+    return _result(built, work, as_of=as_of, seconds=time.monotonic() - started)
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """What the settings say of days, hours and goals."""
+
+    timezone: str
+    hours: Mapping[str, BusinessHours]
+    goals: Mapping[str, Sla]
+
+    def text(self) -> str:
+        """Another text where they are others."""
+        return repr((self.timezone, sorted(self.hours.items()), sorted(self.goals.items())))
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What there is to do: everything, or what came, changed or went; or only what time moves."""
+
+    is_full: bool
+    has_news: bool
+
+
+def _find_work(
+    warehouse: Warehouse, made: Made, rules: _Rules, *, as_of: datetime, full: bool
+) -> _Work:
+    """Read new deliveries, and look what changed since the last build that passed."""
     warehouse.ensure_raw_tables(find())
     with _prepared(warehouse) as connection:
         webhook_tables.understand(warehouse, connection, find())
         warehouse.prepare_build(connection)
         connection.execute(PREPARED)
         connection.execute(changes.TABLES)
-        _write(warehouse, connection, "build_settings", [(as_of, timezone)])
+        _write(warehouse, connection, "build_settings", [(as_of, rules.timezone)])
         full = full or changes.is_first(connection, made)
         if full:
             changes.begin_anew(connection)
         else:
             changes.find_touched(connection, find(), warehouse.fingerprint)
-        has_news = full or changes.is_touched(connection)
-    failpoint("build.prepared")
-    if has_news:
-        _build_rows(dbt, full=full)
-    failpoint("build.staged")
+        return _Work(is_full=full, has_news=full or changes.is_touched(connection))
+
+
+def _follow_rows(warehouse: Warehouse, work: _Work, rules: _Rules, *, as_of: datetime) -> _Work:
+    """Write what SQL can't know of the rows: phone keys and the clock, which may touch more."""
     with _prepared(warehouse) as connection:
         write_phone_keys(warehouse, connection)
         failpoint("build.keyed")
-        write_business_clock(warehouse, connection, hours, as_of=as_of)
-        write_sla_policies(warehouse, connection, goals)
-        if not full:
-            changes.touch_edges_of_the_clock(connection)
-            has_news = changes.is_touched(connection) or not warehouse.keeps_marts
-    failpoint("build.clocked")
-    built = _build_marts(dbt, full=full, has_news=has_news, keeps_views=warehouse.keeps_views)
-    failpoint("build.tested")
-    with _prepared(warehouse) as connection:
-        changes.passed(connection, find(), warehouse.fingerprint, made, as_of=as_of, full=full)
-    failpoint("build.built")
+        write_business_clock(warehouse, connection, rules.hours, as_of=as_of)
+        write_sla_policies(warehouse, connection, rules.goals)
+        if work.is_full:
+            return work
+        changes.touch_edges_of_the_clock(connection)
+        has_news = changes.is_touched(connection) or not warehouse.keeps_marts
+        return _Work(is_full=False, has_news=has_news)
+
+
+def _result(built: dbtRunnerResult, work: _Work, *, as_of: datetime, seconds: float) -> BuildResult:
     return BuildResult(
         as_of=as_of,
-        is_full=full,
+        is_full=work.is_full,
         models=count(built, "model"),
         tests=count(built, "test"),
-        seconds=time.monotonic() - started,
+        seconds=seconds,
         warnings=tuple(sorted(names(built, {"warn"}))),
         slowest=tuple(slowest(built)),
     )
@@ -161,11 +202,11 @@ def _build_rows(dbt: Dbt, *, full: bool) -> None:
         dbt.run("run", "--select", "tag:rows", "--exclude", "config.materialized:view")
 
 
-def _build_marts(dbt: Dbt, *, full: bool, has_news: bool, keeps_views: bool) -> dbtRunnerResult:
+def _build_marts(dbt: Dbt, work: _Work, *, keeps_views: bool) -> dbtRunnerResult:
     """The other models, and the tests: everything, what was touched, or what the clock moves."""
-    if full:
+    if work.is_full:
         return dbt.run("build", "--full-refresh", "--exclude", "path:staging", "tag:rows")
-    if has_news:  # seeds are as they were
+    if work.has_news:  # seeds are as they were
         kinds = (
             "config.materialized:incremental",
             "config.materialized:table",
