@@ -17,7 +17,7 @@ docs: $(READY) ## Write the models' pages to site/index.html, their contract to 
 	$(BIN)/python -m pipelines.building.contract
 
 test: $(READY) ## Run every test, on two cores
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+	$(BIN)/python -m pytest -q -rs -n 2 --dist worksteal
 
 faults: $(READY) ## Break everything on purpose; write the figures of docs/reliability.md
 	DOBLECHECK_WRITE_FIGURES=1 $(BIN)/python -m pytest -q -m 'matrix or not matrix' tests/faults tests/receiver
