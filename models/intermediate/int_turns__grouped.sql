@@ -29,6 +29,7 @@ scoped as (
 ),
 
 -- The events with k closers before them: some requests, and at most one closer, the one that ends them.
+-- Numbers only: what the closer says is looked up below, for texts in groups need much memory.
 turns as (
 
     select
@@ -39,14 +40,8 @@ turns as (
         max(occurred_at) filter (where is_request) as last_request_at,
         count(*) filter (where is_request) as requests,
         min(event_number) filter (where is_request) as first_event_number,
-        min(session_number) filter (where is_request) as session_number,
-        max(occurred_at) filter (where is_answer) as responded_at,
-        max(occurred_at) filter (where event_kind = 'close') as closed_at,
-        max(message_key) filter (where is_answer) as reply_message_key,
-        max(sender_kind) filter (where is_answer) as responder_kind,
-        max(agent_id) filter (where is_answer) as agent_id,
-        bool_or(is_template) filter (where is_answer) as is_template_reply,
-        max(last_opening_at) filter (where is_answer or event_kind = 'close') as last_opening_at
+        max(event_number) filter (where is_answer or event_kind = 'close') as last_event_number,
+        min(session_number) filter (where is_request) as session_number
     from scoped
     group by thread_key, scope, closers
     having count(*) filter (where is_request) > 0
@@ -81,9 +76,16 @@ final as (
         first_requests.conversation_key,
         sessions.initiated_by as session_initiated_by,
         numbered.turn_in_session = 1 as is_first_in_session,
+        answers.occurred_at as responded_at,
+        closes.occurred_at as closed_at,
+        answers.message_key as reply_message_key,
+        answers.sender_kind as responder_kind,
+        answers.agent_id,
+        answers.is_template as is_template_reply,
+        coalesce(answers.last_opening_at, closes.last_opening_at) as last_opening_at,
         case
-            when numbered.responded_at is not null then 'answered'
-            when numbered.closed_at is not null then 'closed_unanswered'
+            when answers.thread_key is not null then 'answered'
+            when closes.thread_key is not null then 'closed_unanswered'
             else 'waiting'
         end as outcome
     from numbered
@@ -91,6 +93,16 @@ final as (
         on
             numbered.thread_key = first_requests.thread_key
             and numbered.first_event_number = first_requests.event_number
+    left join events as answers
+        on
+            numbered.thread_key = answers.thread_key
+            and numbered.last_event_number = answers.event_number
+            and answers.event_kind = 'message'
+    left join events as closes
+        on
+            numbered.thread_key = closes.thread_key
+            and numbered.last_event_number = closes.event_number
+            and closes.event_kind = 'close'
     inner join sessions
         on
             numbered.thread_key = sessions.thread_key

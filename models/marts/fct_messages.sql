@@ -9,10 +9,11 @@ messages as (
 
 ),
 
-events as (
+-- A join with these few, not with every event.
+outside_windows as (
 
-    select * from {{ ref('int_threads__events') }}
-    {{ where_touched('thread_key') }}
+    select message_key from {{ ref('int_threads__events') }}
+    where is_business_message and not is_in_window and message_key is not null
 
 ),
 
@@ -72,7 +73,7 @@ final as (
             messages.is_business_message
             and not messages.is_template
             and messages.status_rank >= 2
-            and not events.is_in_window,
+            and outside_windows.message_key is not null,
             false
         ) as is_window_mismatch,
         coalesce(
@@ -105,7 +106,7 @@ final as (
     from messages
     left join priced on messages.message_key = priced.message_key
     cross join first_card
-    left join events on messages.message_key = events.message_key
+    left join outside_windows on messages.message_key = outside_windows.message_key
 
 )
 

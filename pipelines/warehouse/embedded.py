@@ -61,6 +61,9 @@ SYNC_SETTINGS = {
 }
 """How DuckDB works while a sync reads and loads."""
 
+BUILD_MEMORY = "3GB"
+"""What it may use while models are built, on a machine that has more than that to spare."""
+
 
 class DuckDBWarehouse(Warehouse):
     """A DuckDB warehouse and its snapshots.
@@ -276,7 +279,8 @@ class DuckDBWarehouse(Warehouse):
 
     def dbt_output(self) -> dict[str, Any]:
         """The writer's file, with UTC as its zone."""
-        return {"type": "duckdb", "path": str(self.path), "settings": {"TimeZone": "UTC"}}
+        settings = {"TimeZone": "UTC", "preserve_insertion_order": False, **({"memory_limit": BUILD_MEMORY} if _has_memory() else {})}
+        return {"type": "duckdb", "path": str(self.path), "settings": settings}
 
     def explain(self, error: BaseException) -> WarehouseError | None:
         """Our error for a full disk and for a file that another process has open."""
@@ -333,6 +337,11 @@ def _close_off(connection: Connection) -> None:
     except duckdb.InvalidInputException:
         if connection.execute("select current_setting('lock_configuration')").fetchone() != (True,):
             raise
+
+
+def _has_memory() -> bool:
+    """Whether the machine has 4 GB; on a smaller one DuckDB's own limit is lower than ours."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") > 4 * 1024**3
 
 
 def _flush(path: Path) -> None:
