@@ -13,7 +13,7 @@ messages as (
 outside_windows as (
 
     select message_key from {{ ref('int_threads__events') }}
-    where is_business_message and not is_in_window and message_key is not null
+    where not is_in_window and message_key is not null
 
 ),
 

@@ -28,27 +28,21 @@ from pipelines.warehouse import Connection, Warehouse
 if TYPE_CHECKING:
     from dbt.cli.main import dbtRunnerResult
 
-PREPARED = """
-create table if not exists intermediate.phone_keys (
-    phone text primary key, phone_key text, phone_e164 text, country_code text
-);
-create table if not exists intermediate.build_settings (as_of timestamptz, timezone text);
-create table if not exists intermediate.business_policies (policy text, timezone text);
-create table if not exists intermediate.sla_policies (
-    policy text,
-    first_response_seconds double precision,
-    response_seconds double precision,
-    clock text
-);
-create table if not exists intermediate.business_clock (
-    policy text,
-    utc_day date,
-    starts_at timestamptz,
-    ends_at timestamptz,
-    open_seconds double precision,
-    is_open boolean
-);
-"""
+PREPARED = {
+    "phone_keys": "phone text primary key, phone_key text, phone_e164 text, country_code text",
+    "build_settings": "as_of timestamptz, timezone text",
+    "business_policies": "policy text, timezone text",
+    "sla_policies": (
+        "policy text, first_response_seconds double precision, response_seconds double precision,"
+        " clock text"
+    ),
+    "business_clock": (
+        "policy text, utc_day date, starts_at timestamptz, ends_at timestamptz,"
+        " open_seconds double precision, is_open boolean"
+    ),
+    **changes.TABLES,
+}
+"""Tables of the intermediate schema that no model makes → their columns."""
 
 FIRST_DAY = datetime(2009, 1, 1, tzinfo=UTC)
 """Before it there was no WhatsApp."""
@@ -157,12 +151,13 @@ def _find_work(
     with _prepared(warehouse) as connection:
         webhook_tables.understand(warehouse, connection, find())
         warehouse.prepare_build(connection)
-        connection.execute(PREPARED)
-        connection.execute(changes.TABLES)
+        for name, columns in PREPARED.items():
+            connection.execute(f"create table if not exists intermediate.{name} ({columns})")
         _write(warehouse, connection, "build_settings", [(as_of, rules.timezone)])
         full = full or changes.is_first(connection, made)
         if full:
             changes.begin_anew(connection)
+            warehouse.forget_models(connection, kept=PREPARED)
         else:
             changes.find_touched(connection, find(), warehouse.fingerprint)
         return _Work(is_full=full, has_news=full or changes.is_touched(connection))

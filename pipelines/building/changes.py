@@ -25,13 +25,12 @@ from pathlib import Path
 from pipelines.provider import SHARED_TABLES, Provider
 from pipelines.warehouse import Connection
 
-TABLES = """
-create table if not exists intermediate.touched (kind text, key text);
-create table if not exists intermediate.built_rows (source text, id text, fingerprint bigint);
-create table if not exists intermediate.build_state (
-    version text, settings text, as_of timestamptz, passed_at timestamptz
-);
-"""
+TABLES = {
+    "touched": "kind text, key text",
+    "built_rows": "source text, id text, fingerprint bigint",
+    "build_state": "version text, settings text, as_of timestamptz, passed_at timestamptz",
+}
+"""Tables of the intermediate schema that are kept here → their columns."""
 
 IDS = {
     "messages": "message_id",

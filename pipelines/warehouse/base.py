@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -198,6 +198,14 @@ class Warehouse(ABC):
     @abstractmethod
     def dbt_output(self) -> dict[str, Any]:
         """How dbt connects: one output of its profile."""
+
+    @abstractmethod
+    def forget_models(self, connection: Connection, kept: Collection[str]) -> None:
+        """Before a full build: make room for it, where readers don't see what is dropped.
+
+        Args:
+            kept: tables in the models' schemas that no model makes.
+        """
 
     def explain(self, error: BaseException) -> WarehouseError | None:
         """Our error for one that time or the reader can mend; None for others."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +32,7 @@ from pipelines.errors import (
 from pipelines.failpoint import failpoint
 from pipelines.provider import Provider
 from pipelines.warehouse.base import (
+    BUILT_SCHEMAS,
     Connection,
     Published,
     StoredRows,
@@ -185,6 +186,20 @@ class DuckDBWarehouse(Warehouse):
             if old != newest:
                 old.unlink()
 
+    def forget_models(self, connection: Connection, kept: Collection[str]) -> None:
+        """Drop what models made: a full build takes its place in the file, not as much again."""
+        made = connection.execute(
+            """
+            select table_type, table_schema, table_name from information_schema.tables
+            where list_contains($1, table_schema) and not list_contains($2, table_name)
+            """,
+            [list(BUILT_SCHEMAS), list(kept)],
+        ).fetchall()
+        for table_type, schema, name in made:
+            kind = "view" if table_type == "VIEW" else "table"
+            connection.execute(f'drop {kind} "{schema}"."{name}"')
+        connection.execute("checkpoint")
+
     def _point_to(self, target: Path) -> None:
         link = self.data_dir / f"{self.link.name}.new"
         link.unlink(missing_ok=True)
@@ -279,7 +294,11 @@ class DuckDBWarehouse(Warehouse):
 
     def dbt_output(self) -> dict[str, Any]:
         """The writer's file, with UTC as its zone."""
-        settings = {"TimeZone": "UTC", "preserve_insertion_order": False, **({"memory_limit": BUILD_MEMORY} if _has_memory() else {})}
+        settings = {
+            "TimeZone": "UTC",
+            "preserve_insertion_order": False,
+            **({"memory_limit": BUILD_MEMORY} if _has_memory() else {}),
+        }
         return {"type": "duckdb", "path": str(self.path), "settings": settings}
 
     def explain(self, error: BaseException) -> WarehouseError | None:

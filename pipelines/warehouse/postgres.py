@@ -9,7 +9,7 @@ from __future__ import annotations
 import getpass
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from ipaddress import ip_address
@@ -173,6 +173,9 @@ class PostgresWarehouse(Warehouse):
         version = connection.execute("select current_setting('server_version_num')::int")
         connection.execute(can_be(cast("tuple[int]", version.fetchone())[0]))
         connection.execute(f"revoke all on function {CAN_BE} from public")
+
+    def forget_models(self, connection: Connection, kept: Collection[str]) -> None:
+        """Nothing: readers see these tables until the build is published."""
 
     def ensure_raw_tables(self, rooms: Iterable[Provider]) -> None:
         """Make the raw tables and columns that are not there yet, and close them to others."""

@@ -15,7 +15,7 @@ import pytest
 from pipelines.errors import NotPublished, WarehouseBusy, WarehouseError
 from pipelines.events import webhook_tables
 from pipelines.providers import find
-from pipelines.warehouse import SyncState
+from pipelines.warehouse import Connection, SyncState
 from pipelines.warehouse.embedded import SNAPSHOTS_KEPT
 from pipelines.warehouse.embedded import DuckDBWarehouse as Embedded
 
@@ -189,3 +189,28 @@ def test_every_raw_table_of_every_room_is_there(warehouse: Embedded) -> None:
 def test_folders_are_for_their_owner_only(warehouse: Embedded) -> None:
     fill(warehouse, 1)
     assert stat.S_IMODE(warehouse.published.stat().st_mode) == 0o700
+
+
+def test_a_full_build_takes_the_place_of_the_last_one(warehouse: Embedded) -> None:
+    with warehouse.connect() as connection:
+        warehouse.prepare_build(connection)
+        connection.execute(
+            """
+            create table raw as select 1 as id;
+            create table intermediate.touched (kind text, key text);
+            create table marts.large as select hash(i) as number from range(1_000_000) as rows (i);
+            create view staging.seen as select * from marts.large;
+            checkpoint
+            """
+        )
+        before = free_blocks(connection)
+        warehouse.forget_models(connection, kept=["touched"])
+        left = connection.execute("select table_name from information_schema.tables").fetchall()
+        assert sorted(left) == [("raw",), ("touched",)]
+        assert free_blocks(connection) > before + 10
+
+
+def free_blocks(connection: Connection) -> int:
+    row = connection.execute("select free_blocks from pragma_database_size()").fetchone()
+    assert row is not None
+    return int(row[0])
