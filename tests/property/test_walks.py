@@ -1,13 +1,15 @@
 """A newest-first walk keeps every row: any page size, any interruption, rows that move and come
-while it goes on. The list is a keyset list, as both providers' are."""
+while it goes on, alone and with what a pull keeps. The list is a keyset list, as both providers'
+are."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +17,9 @@ from hypothesis import strategies as st
 
 from pipelines.cursors import Page
 from pipelines.errors import BadCursor, Unreachable
-from pipelines.provider import Row
+from pipelines.provider import Row, Table
+from pipelines.provider import fields as columns
+from pipelines.reading.pull import Pull
 from pipelines.reading.walks import Position, Refresh, Walk
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -164,6 +168,106 @@ def test_a_walk_that_is_cut_anywhere_and_goes_on_keeps_every_row(
     kept = {name: version for name, version in store.rows.items() if not name.startswith("null")}
     assert kept == expected(listing)
     assert store.position.is_complete
+
+
+TABLE = Table("rows", columns("id", "at", "version"))
+
+
+@dataclass
+class Loaded:
+    """What a warehouse would hold after some pulls: rows, and how far they were read.
+
+    Attributes:
+        written: rows of the last load.
+    """
+
+    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    positions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    written: int = 0
+
+    def hashes(self, _: Table, ids: Sequence[str]) -> dict[str, str]:
+        return {i: self.rows[i]["row_hash"] for i in ids if i in self.rows}
+
+    def pull(self, listing: Listing, *, chunk: int, fails_at: int, loads: str) -> bool:
+        """One pull, which may meet an error, and a load, which may be killed before or after its
+        rows are in; whether there was more to read."""
+        return asyncio.run(self._pull(listing, chunk, fails_at, loads))
+
+    async def _pull(self, listing: Listing, chunk: int, fails_at: int, loads: str) -> bool:
+        left = iter(range(fails_at))
+
+        async def fetch(cursor: str | None) -> Page[Row]:
+            if next(left, None) is None:
+                raise Unreachable("cut off")
+            return await listing.fetch(cursor)
+
+        pull = Pull(
+            account="shop",
+            client=None,
+            stored=cast("Any", self),
+            positions=deepcopy(self.positions),
+            wanted=frozenset({TABLE.name}),
+            now=NOW,
+            loop=asyncio.get_running_loop(),
+            chunk_rows=chunk,
+        )
+        value_of = None if listing.hidden else lambda row: row["at"]
+        await pull.read(TABLE, lambda: pull.newest_first(TABLE, fetch, value_of=value_of))
+        if loads != "nothing":
+            new = [row for part in pull.drain(TABLE) for row in part.to_pylist()]
+            assert len({row["id"] for row in new}) == len(new)
+            assert all(self.rows.get(row["id"]) != row for row in new)
+            self.rows |= {row["id"]: row for row in new}
+            self.written = len(new)
+        if loads == "everything":
+            self.positions = pull.positions
+        return pull.has_more
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    size=st.integers(1, 7),
+    rows=st.integers(0, 40),
+    hidden=st.booleans(),
+    pulls=st.lists(
+        st.tuples(
+            st.integers(1, 30),
+            st.integers(0, 9),
+            st.sampled_from(["nothing", "rows", "everything"]),
+            moves,
+        ),
+        max_size=5,
+    ),
+)
+def test_what_pulls_leave_is_the_list_whatever_cut_them_and_moved_meanwhile(
+    size: int, rows: int, hidden: bool, pulls: list[tuple[int, int, str, list[Any]]]
+) -> None:
+    listing = Listing(size, hidden=hidden)
+    for i in range(rows):
+        listing.add(f"r{i}")
+    loaded = Loaded()
+    for chunk, fails_at, loads, during in pulls:
+        listing.moves = [only_new(move) for move in during] if hidden else list(during)
+        loaded.pull(listing, chunk=chunk, fails_at=fails_at, loads=loads)
+    listing.moves = []
+    while loaded.pull(listing, chunk=10, fails_at=10**9, loads="everything"):
+        pass
+    found = {name: int(row["version"]) for name, row in loaded.rows.items()}
+    assert found == expected(listing)
+    loaded.pull(listing, chunk=10, fails_at=10**9, loads="everything")
+    assert loaded.written == 0
+
+
+def only_new(move: Callable[[Listing], None]) -> Callable[[Listing], None]:
+    """A move in a list whose order never changes: what it would touch is a row of its own."""
+
+    def moved(listing: Listing) -> None:
+        before = dict(listing.versions)
+        move(listing)
+        for name in before.keys() & listing.versions.keys():
+            listing.versions[name] = before[name]
+
+    return moved
 
 
 @settings(max_examples=200, deadline=None)

@@ -17,7 +17,7 @@ from pipelines.providers.waspy.simulator_story import conversation_id, message_i
 from pipelines.providers.waspy.tables import MESSAGE_CURSORS
 from pipelines.reading.landing import Lander
 from pipelines.simulation import Fault, expired_cursor, instead
-from pipelines.world import StatusChange, Thread, ThreadChange, World
+from pipelines.world import Message, StatusChange, Thread, ThreadChange, World
 
 from .conftest import Shop
 
@@ -71,7 +71,10 @@ def statuses(shop: Shop) -> dict[str, str]:
 
 def truth(shop: Shop) -> dict[str, str]:
     """The statuses as the provider knows them at the clock's time."""
-    now = shop.clock.now
+    return truth_at(shop, shop.clock.now)
+
+
+def truth_at(shop: Shop, now: datetime) -> dict[str, str]:
     return {message_id(m): m.status_at(now) for m in shop.world.messages if m.inserted_at <= now}
 
 
@@ -82,18 +85,28 @@ def asked_again(shop: Shop, after: timedelta, **order: Any) -> list[str]:
     return [seen.path for seen in app.state.requests if seen.path.endswith("/messages")]
 
 
-def open_ends(shop: Shop, younger_than: timedelta) -> int:
+def open_ends(shop: Shop, younger_than: timedelta) -> set[str]:
     """Conversations with a message that may still be delivered or read."""
+    return {
+        row["conversation_id"]
+        for row in young_messages(shop, younger_than)
+        if row["direction"] == "outbound" and row["status"] in ("pending", "sent", "delivered")
+    }
+
+
+def going_on(shop: Shop, younger_than: timedelta) -> set[str]:
+    """Conversations in which something was said."""
+    return {row["conversation_id"] for row in young_messages(shop, younger_than)}
+
+
+def young_messages(shop: Shop, younger_than: timedelta) -> list[dict[str, Any]]:
     since = shop.clock.now - younger_than
-    return len(
-        {
-            row["conversation_id"]
-            for row in shop.rows("messages").values()
-            if row["direction"] == "outbound"
-            and row["status"] in ("pending", "sent", "delivered")
-            and datetime.fromisoformat(row["created_at"]) >= since
-        }
-    )
+    rows = shop.rows("messages").values()
+    return [row for row in rows if datetime.fromisoformat(row["created_at"]) >= since]
+
+
+def stored_late(message: Message, at: datetime) -> Message:
+    return replace(message, inserted_at=at)
 
 
 def test_only_conversations_with_news_are_read_again_one_request_each(shop: Shop) -> None:
@@ -136,8 +149,8 @@ def test_a_message_cursor_that_is_refused_costs_a_reading_from_the_start(shop: S
     shop.sync()
     with shop.warehouse.connect() as connection:
         connection.execute(
-            "update raw_waspy.message_cursors set cursor = 'old', position = '3', "
-            "conversation_mark = ''"
+            "update raw_waspy.message_cursors set conversation_mark = '', "
+            """checkpoints = '[["old", 3, "2000"]]'"""
         )
     report = shop.sync(shop.app(faults=[Fault(expired_cursor, path="/messages", times=None)]))
     assert report.is_ok
@@ -180,19 +193,21 @@ def test_a_status_that_changes_unseen_is_read_within_the_hour_while_the_message_
 
 def test_what_is_not_final_is_read_again_the_older_the_less_often(shop: Shop) -> None:
     shop.sync()
-    day, week, month = (open_ends(shop, days * DAY) for days in (1, 7, 30))
+    day, week, month = (len(open_ends(shop, days * DAY)) for days in (1, 7, 30))
     assert 0 < day < week < month
     assert len(asked_again(shop, timedelta(minutes=59))) == 0
-    assert len(asked_again(shop, HOUR)) == open_ends(shop, DAY - HOUR)
+    assert len(asked_again(shop, HOUR)) == len(open_ends(shop, DAY - HOUR))
     assert len(asked_again(shop, timedelta(minutes=119))) == 0
-    assert len(asked_again(shop, DAY)) == open_ends(shop, 6 * DAY)
-    assert len(asked_again(shop, 7 * DAY)) == open_ends(shop, 23 * DAY)
+    daily = open_ends(shop, 6 * DAY) | going_on(shop, 2 * DAY)
+    assert len(asked_again(shop, DAY)) == len(daily)
+    assert len(asked_again(shop, 7 * DAY)) == len(open_ends(shop, 23 * DAY))
     assert asked_again(shop, 40 * DAY) == []
 
 
 def test_a_refresh_that_is_cut_off_goes_on_where_it_was(shop: Shop) -> None:
     shop.sync()
-    due, only = open_ends(shop, 6 * DAY), frozenset({"messages"})
+    due = len(open_ends(shop, 6 * DAY) | going_on(shop, 2 * DAY))
+    only = frozenset({"messages"})
     left = iter(range(3))
     first = asked_again(shop, DAY, resources=only, is_stopping=lambda: next(left, None) is None)
     rest = asked_again(shop, DAY, resources=only)
@@ -200,6 +215,49 @@ def test_a_refresh_that_is_cut_off_goes_on_where_it_was(shop: Shop) -> None:
     assert len(first) + len(rest) == due
     assert len({*first, *rest}) == due
     assert asked_again(shop, DAY, resources=only) == []
+
+
+def test_messages_that_are_stored_late_are_there_within_a_day(
+    small_world: World, tmp_path: Path
+) -> None:
+    end = small_world.ends_at
+    kept_back = [
+        m.id
+        for m in small_world.messages
+        if end - 40 * HOUR <= m.occurred_at < end - HOUR and m.direction == "inbound"
+    ][::2]
+    late = {
+        m.id: stored_late(m, end + timedelta(minutes=1)) if m.id in kept_back else m
+        for m in small_world.messages
+    }
+    shop = Shop(WASPY, replace(small_world, messages=tuple(late.values())), Place(tmp_path))
+    shop.sync()
+    missing = truth_at(shop, end + DAY).keys() - shop.rows("messages").keys()
+    assert len(missing) == len(kept_back) >= 20
+    shop.clock.now = end + DAY
+    shop.sync()
+    assert shop.rows("messages").keys() == truth(shop).keys()
+
+
+def test_a_message_that_was_stored_late_comes_with_the_next_news_of_a_long_conversation(
+    small_world: World, tmp_path: Path
+) -> None:
+    world = long_talk(small_world, 650)
+    *said, news = world.messages
+    ends_at = news.occurred_at
+    old, late = said[10], said[480]
+    for message in (old, late):
+        said[said.index(message)] = stored_late(message, ends_at)
+    shop = Shop(WASPY, replace(world, messages=(*said, news)), Place(tmp_path))
+    shop.clock.now = ends_at - timedelta(seconds=30)
+    shop.sync()
+    assert not {message_id(late), message_id(news)} & statuses(shop).keys()
+    shop.clock.now = ends_at
+    # Of seven pages, those of the last three days: the seventh began less than four hours ago.
+    asked = asked_again(shop, 3 * DAY - timedelta(minutes=200))
+    assert len(asked) == 3
+    assert {message_id(late), message_id(news)} <= statuses(shop).keys()
+    assert message_id(old) not in statuses(shop)
 
 
 def test_a_refresh_leaves_alone_what_tells_that_there_is_news(shop: Shop) -> None:
@@ -223,9 +281,12 @@ def test_a_refresh_reads_from_the_page_of_the_oldest_message_that_is_not_final(
     shop.sync()
     assert statuses(shop)[message_id(slow)] == "sent"
     shop.clock.now = world.ends_at - 19 * DAY
-    assert len(asked_again(shop, DAY)) == 3  # of seven pages
+    # Of seven pages, and too late for messages that are stored late.
+    assert len(asked_again(shop, 4 * DAY)) == 3
     assert statuses(shop) == truth(shop)
-    assert shop.rows("messages") == fresh_rows(Shop(WASPY, world, tmp_path / "fresh", shop.clock))
+    assert shop.rows("messages") == fresh_rows(
+        Shop(WASPY, world, Place(tmp_path / "fresh"), shop.clock)
+    )
     assert asked_again(shop, 9 * DAY) == []
 
 

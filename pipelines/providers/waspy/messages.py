@@ -2,8 +2,8 @@
 
 A conversation is read when its row in the conversation list differs from what it was when its
 messages were last read. Reading starts at the page that was the last one then, so that one
-request brings what is new. It is also read, from further back, when the status of a message may
-have changed unseen.
+request brings what is new, or at the first page of the last three days: messages are stored late,
+too. It is also read, from further back, when something may have changed unseen.
 
 That a page's cursor stays good is likely and not promised: one that is refused costs a reading
 from the start.
@@ -148,7 +148,7 @@ class MessageReader:
         news = [
             Due(
                 readings[identity],
-                self._start(readings[identity], refresh.due.get(identity)),
+                self._start(readings[identity], refresh.due.get(identity, refresh.recent)),
                 mark_of(told),
                 sortable(told[0]),
             )
@@ -172,10 +172,8 @@ class MessageReader:
             for identity in conversations
         }
 
-    def _start(self, reading: Reading, refresh_from: str | None) -> Checkpoint:
-        if self._pull.is_full:
-            return START
-        return reading.end if refresh_from is None else reading.before(refresh_from)
+    def _start(self, reading: Reading, since: str) -> Checkpoint:
+        return START if self._pull.is_full else reading.before(since)
 
     async def _work(self, waiting: Iterator[Due]) -> None:
         # Asked after a reading, not before: every pull gets on, however short its time.

@@ -78,11 +78,6 @@ class Reading:
             "@checkpoints": [[c.cursor, c.position, c.first_at] for c in self.checkpoints],
         }
 
-    @property
-    def end(self) -> Checkpoint:
-        """The last page that had rows."""
-        return Checkpoint(self.cursor, self.position)
-
     def before(self, time: str) -> Checkpoint:
         """The last known page that a message of this time can't stand before.
 

@@ -1,13 +1,14 @@
-"""Which conversations are read again because a message's status may have changed.
+"""Which conversations are read again because their messages may have changed unseen.
 
 A status changes without moving anything that a list shows. Meta goes on delivering for 30 days,
 and a customer may read a message at any time, so what is not final is asked for again, the older
-the less often.
+the less often. A message that Waspy stored late stands among older ones, and moves nothing either:
+every conversation that went on in the last three days is read again once a day.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from pipelines.providers.waspy.tables import MESSAGES
@@ -22,6 +23,9 @@ REFRESHES = (
     Refresh("week", every=DAY, depth=7 * DAY),
     Refresh("month", every=7 * DAY, depth=30 * DAY),
 )
+LATE = Refresh("late", every=DAY, depth=3 * DAY)
+"""Meta hands over again what a provider did not take at once."""
+
 NOT_FINAL = {"direction": ("outbound",), "status": ("pending", "sent", "delivered")}
 
 
@@ -29,35 +33,49 @@ class StatusRefresh:
     """The refresh of one pull. What is done of it stands in the position of the messages.
 
     Attributes:
-        due: conversation → time of its oldest message whose status may have changed, sortable.
+        recent: since when messages may have come late, sortable.
+        due: conversation → time of its oldest message that may have changed or come, sortable.
     """
 
     def __init__(self, pull: Pull) -> None:
         self._pull = pull
         self._position = pull.positions.setdefault(MESSAGES.name, {})
         self._refreshes = self._due_refreshes()
+        self.recent = self._since(LATE)
         self.due = self._find()
 
     def _due_refreshes(self) -> list[Refresh]:
         known = Position.from_json(self._position)
-        return [r for r in REFRESHES if r.is_due(known, self._pull.now)]
+        return [r for r in (*REFRESHES, LATE) if r.is_due(known, self._pull.now)]
+
+    def _since(self, *refreshes: Refresh) -> str:
+        """When the deepest of them begins."""
+        depth = max(refresh.depth or DAY for refresh in refreshes)
+        return sortable((self._pull.now - depth).isoformat()) or ""
 
     def _find(self) -> Mapping[str, str]:
-        depths = [refresh.depth for refresh in self._refreshes if refresh.depth]
-        if not depths or self._pull.is_full:  # a full sync reads them all anyway
+        if self._pull.is_full:  # a full sync reads them all anyway
             return {}
-        since = sortable((self._pull.now - max(depths)).isoformat()) or ""
-        found = self._pull.stored.earliest(
-            MESSAGES, "created_at", per="conversation_id", among=NOT_FINAL, since=since
-        )
+        of_statuses = [refresh for refresh in self._refreshes if refresh is not LATE]
+        found = {}
+        if of_statuses:
+            oldest = self._oldest(NOT_FINAL, self._since(*of_statuses))
+            found = {name: time for name, text in oldest.items() if (time := sortable(text))}
+        if LATE in self._refreshes:
+            going_on = self._oldest({}, self.recent)
+            found |= {name: min(self.recent, found.get(name, self.recent)) for name in going_on}
         done = self._done_before()
         return {
             conversation: time
-            for conversation, text in found.items()
-            if conversation > done
-            and conversation not in self._pull.done
-            and (time := sortable(text))
+            for conversation, time in found.items()
+            if conversation > done and conversation not in self._pull.done
         }
+
+    def _oldest(self, among: Mapping[str, Sequence[str]], since: str) -> Mapping[str, str]:
+        """Conversation → time of its oldest message since then, of some messages."""
+        return self._pull.stored.earliest(
+            MESSAGES, "created_at", per="conversation_id", among=among, since=since
+        )
 
     def _done_before(self) -> str:
         """The conversation up to which an earlier run came with the very same refreshes."""
@@ -78,6 +96,7 @@ class StatusRefresh:
     def ended(self) -> None:
         """Note every refresh that was due, and those that were never noted, as done now."""
         known = dict(self._position.get("refreshed", {}))
-        done = [r.name for r in REFRESHES if r in self._refreshes or r.name not in known]
+        every = (*REFRESHES, LATE)
+        done = [r.name for r in every if r in self._refreshes or r.name not in known]
         self._position["refreshed"] = known | dict.fromkeys(done, self._pull.now.isoformat())
         self._position.pop("refreshing", None)
