@@ -6,7 +6,8 @@
 The shop is served by a process of its own (`endless.py`), 20 ms after each request and without a
 quota, 32 requests at once. Each measurement runs in a new process, whose imports count. The bare
 client is plain httpx and orjson: it follows the same lists, decodes the same pages and keeps
-nothing.
+nothing. For scale, dlt's own `rest_api` source reads the same lists into a DuckDB file, its lists
+side by side, without child tables, merged by id from Parquet: what its settings can do.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -28,6 +30,7 @@ from benchmarks.report import Figure, Run, tell
 
 CONCURRENCY = 32
 CORE = ("conversations", "messages", "contacts")
+PLAIN = "dlt's rest_api"
 NEWS = f"news in 1 of {EVERY} conversations"
 
 
@@ -68,7 +71,9 @@ def bare(room_name: str, url: str, _: str) -> dict[str, Any]:
     seen = {"requests": 0, "rows": 0}
 
     async def read() -> None:
-        async with httpx.AsyncClient(base_url=url, limits=limits, trust_env=False) as client:
+        async with httpx.AsyncClient(
+            base_url=url, limits=limits, trust_env=False, timeout=60
+        ) as client:
 
             async def get(path: str, **params: Any) -> Any:
                 body = orjson.loads((await client.get(path, params=params)).content)
@@ -119,14 +124,66 @@ async def _waspy(get: Get) -> None:
     await asyncio.gather(*(work() for _ in range(CONCURRENCY)))
 
 
-WORKS = {"sync": syncing, "bare": bare}
+def rest_api(room_name: str, url: str, folder: str) -> dict[str, Any]:
+    """The same lists, read by dlt's own source."""
+    os.environ |= {"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "ERROR"}
+    import dlt
+    from dlt.sources.rest_api import rest_api_source
+
+    dlt.config["extract.workers"] = CONCURRENCY
+    config: Any = _kapso_config() if room_name == "kapso" else _waspy_config()
+    config["client"] = {"base_url": url}
+    pipeline = dlt.pipeline(
+        "plain",
+        pipelines_dir=folder,
+        destination=dlt.destinations.duckdb(f"{folder}/rest_api.duckdb"),
+        dataset_name="plain",
+    )
+    source = rest_api_source(config, max_table_nesting=0, parallelized=True)
+    pipeline.run(source, loader_file_format="parquet")
+    counts = pipeline.last_trace.last_normalize_info.row_counts
+    return {"requests": 0, "rows": sum(counts.get(name, 0) for name in CORE)}
+
+
+def _merged(name: str, path: str, **endpoint: Any) -> dict[str, Any]:
+    given = {"path": path, "data_selector": "data", "params": {"limit": PAGE}, **endpoint}
+    merge = {"disposition": "merge", "strategy": "upsert"}
+    return {"name": name, "endpoint": given, "primary_key": "id", "write_disposition": merge}
+
+
+def _kapso_config() -> dict[str, Any]:
+    pages = {"type": "cursor", "cursor_path": "paging.cursors.after", "cursor_param": "after"}
+    path = "/platform/v1/whatsapp"
+    return {"resources": [_merged(name, f"{path}/{name}", paginator=pages) for name in CORE]}
+
+
+def _waspy_config() -> dict[str, Any]:
+    pages = {
+        "type": "cursor",
+        "cursor_path": "meta.cursor",
+        "cursor_param": "cursor",
+        "has_more_path": "meta.hasMore",
+    }
+    numbers = {"type": "page_number", "base_page": 1, "page_param": "page", "total_path": None}
+    path = "/api/v2/conversations"
+    each = f"{path}/{{resources.conversations.id}}/messages"
+    return {
+        "resources": [
+            _merged("conversations", path, paginator=pages),
+            _merged("messages", each, paginator=pages),
+            _merged("contacts", "/api/v2/contacts", paginator=numbers, params={"pageSize": PAGE}),
+        ]
+    }
+
+
+WORKS = {"sync": syncing, "bare": bare, "rest_api": rest_api}
 
 
 def measured(work: str, shop: Served, folder: str) -> dict[str, Any]:
     """What a process of its own says of itself."""
     command = [sys.executable, "-m", "benchmarks.sync", "--do", work]
     command += [shop.room.name, shop.url, folder]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
@@ -145,6 +202,9 @@ def figures(room: Any, shop: Shop, latency: float) -> list[Figure]:
     """What one room costs."""
     with served(room, shop, latency=latency) as here, tempfile.TemporaryDirectory() as folder:
         runs = {"bare client": measured("bare", here, folder)}
+        before = here.requests
+        runs[PLAIN] = measured("rest_api", here, folder)
+        runs[PLAIN]["requests"] = here.requests - before
         runs["first sync"] = measured("sync", here, folder)
         runs["without news"] = measured("sync", here, folder)
         here.happen()
