@@ -5,6 +5,7 @@ Nothing heavy is imported here: `doblecheck --help` has half a second.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -16,6 +17,9 @@ from pipelines import logs
 from pipelines.cli import asking, caring, running, serving, trying
 from pipelines.cli.context import Context
 from pipelines.errors import DoblecheckError
+
+UNUSABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
+"""What is wrong with a folder that can't be used."""
 
 app = typer.Typer(
     name="doblecheck",
@@ -53,6 +57,8 @@ def main() -> None:
         app()
     except DoblecheckError as error:
         sys.exit(_told(str(error), error.hint, error.exit_code))
+    except OSError as error:
+        sys.exit(_of_the_machine(error))
     except Exception as error:  # noqa: BLE001 - a trace may show rows
         sys.exit(_unexpected(error))
 
@@ -62,6 +68,16 @@ def _told(message: str, hint: str, code: int) -> int:
     if hint:
         typer.echo(f"hint: {hint}", err=True)
     return code
+
+
+def _of_the_machine(error: OSError) -> int:
+    """What a folder or a disk refused: it is named, and whose turn it is."""
+    if error.errno == errno.ENOSPC:
+        return _told("no room on the disk", "make some, then run again: what was done is kept", 1)
+    if error.errno not in UNUSABLE or not isinstance(error.filename, str):
+        return _unexpected(error)
+    hint = "data_dir has to be a folder that you may write to: see `doblecheck doctor`"
+    return _told(f"{error.filename}: {error.strerror}", hint, 1)
 
 
 def _unexpected(error: Exception) -> int:

@@ -186,7 +186,10 @@ def load(config: Path | None, rooms: Sequence[Provider]) -> Settings:
     try:
         settings = Settings(**data)
     except ValidationError as error:
-        raise ConfigError(_first_problem(error, path), hint="see `doblecheck init`") from None
+        raise ConfigError(
+            _first_problem(error, path),
+            hint="the file that `doblecheck init` writes has every setting",
+        ) from None
     accounts = settings.accounts or given.from_environment(rooms)
     return settings.model_copy(update={"accounts": given.completed(accounts, rooms)})
 
@@ -204,4 +207,6 @@ def _first_problem(error: ValidationError, path: Path | None) -> str:
     # The input is left out: it may be a key.
     first = error.errors(include_input=False, include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"]) or "settings"
-    return f"{path or 'environment'}: {place}: {first['msg'].removeprefix('Value error, ')}"
+    is_unknown = first["type"] == "extra_forbidden"
+    said = "unknown setting" if is_unknown else first["msg"].removeprefix("Value error, ")
+    return f"{path or 'environment'}: {place}: {said}"

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.applications import Starlette
 
+from pipelines.errors import UsageError
+
 
 class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
@@ -25,13 +27,23 @@ def _listen(host: str, port: int) -> socket.socket:
     # asyncio turns Nagle's delay off only where the protocol is named: 40 ms a page otherwise
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((host, port))
+    try:
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise UsageError(
+            f"port {port} is taken", hint="another one, or 0 for any: --port"
+        ) from None
     return listener
 
 
 @contextmanager
 def serve(app: Starlette, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
-    """Serve `app` on loopback from a background thread; yields its base URL. Port 0: a free one."""
+    """Serve `app` on loopback from a background thread; yields its base URL. Port 0: a free one.
+
+    Raises:
+        UsageError: the port is taken.
+    """
     config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none")
     server = _Server(config)
     with _listen(host, port) as listener:

@@ -1,0 +1,176 @@
+"""What goes wrong in a first hour: each mistake is told in one line, with what to do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from pipelines.providers import find
+from pipelines.simulation import serve
+from pipelines.world import make_world
+
+ROOT = Path(__file__).parents[2]
+KAPSO = next(room for room in find() if room.name == "kapso")
+ACCOUNT = '[[accounts]]\nprovider = "kapso"\napi_key = "a-key"\n'
+
+
+def told(folder: Path, *arguments: str, **environment: str) -> tuple[int, str, str]:
+    """The exit code, what was wrong and what to do, of one command in a folder."""
+    ours = ("DOBLECHECK_", "KAPSO_", "WASPY_")
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.cli", *arguments],
+        cwd=folder,
+        env=clean | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    *_, error, hint = ["", "", *done.stderr.splitlines()]
+    return done.returncode, error, hint
+
+
+@contextmanager
+def taken() -> Iterator[str]:
+    """A port that another program listens on."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield str(other.getsockname()[1])
+
+
+@pytest.mark.parametrize("command", ["sync", "run", "serve"])
+def test_no_key(tmp_path: Path, command: str) -> None:
+    code, error, hint = told(tmp_path, command)
+    assert code == 2
+    assert "no account is configured" in error
+    assert hint == "hint: set KAPSO_API_KEY in the environment, or write a file: doblecheck init"
+
+
+def test_a_key_that_is_not_in_the_environment(tmp_path: Path) -> None:
+    (tmp_path / "doblecheck.toml").write_text(ACCOUNT.replace("a-key", "env:SOME_KEY"))
+    code, error, hint = told(tmp_path, "sync")
+    assert (code, "SOME_KEY is empty" in error, "set SOME_KEY" in hint) == (2, True, True)
+
+
+def test_a_wrong_key(tmp_path: Path) -> None:
+    world = make_world(seed=1, ends_at=datetime(2026, 3, 2, tzinfo=UTC), days=1)
+    with serve(KAPSO.simulate(world, api_key="another-key")) as url:
+        found = told(tmp_path, "sync", KAPSO_API_KEY="a-wrong-key", KAPSO_BASE_URL=url)
+    assert found[0] == 1
+    assert "does not accept the key" in found[1]
+    assert "hint: " in found[2]
+    assert "a-wrong-key" not in "".join(map(str, found))
+
+
+@pytest.mark.parametrize(
+    ("line", "error", "hint"),
+    [
+        ('base_url = "https://api.kapsso.ai"', "not the provider's https", "https://api.kapso.ai"),
+        ('base_url = "http://api.kapso.ai"', "not the provider's https", "https://api.kapso.ai"),
+        ('base_url = "api.kapso.ai"', "base_url is not a web address", "https://api.kapso.ai"),
+        ('key = "k"', "accounts.0.key: unknown setting", "doblecheck init"),
+        ("concurrency = 0", "accounts.0.concurrency", "doblecheck init"),
+        ('resources = ["mesages"]', "no resource 'mesages'", "messages"),
+        ("concurrency = ", "is not valid TOML", "fix that line"),
+        ('[[accounts]]\nprovider = "kapsso"', "unknown provider 'kapsso'", "kapso, waspy"),
+        ("[dashbord]", "unknown setting 'dashbord'", "dashboard"),
+    ],
+)
+def test_a_wrong_line_in_the_file(tmp_path: Path, line: str, error: str, hint: str) -> None:
+    (tmp_path / "doblecheck.toml").write_text(f"{ACCOUNT}{line}\n")
+    found = told(tmp_path, "sync")
+    assert found[0] == 2
+    assert error in found[1]
+    assert hint in found[2]
+
+
+def test_a_file_that_another_program_has_open(tmp_path: Path) -> None:
+    held = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print(1, flush=True); input()"
+    path = tmp_path / "data" / "warehouse.duckdb"
+    path.parent.mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-c", held, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "1\n"
+        found = told(tmp_path, "build")
+        other.communicate("\n")
+    assert found[0] == 1
+    assert "another program" in found[1] + found[2]
+    assert "close it" in found[2]
+
+
+def test_a_data_folder_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file, not a folder")
+    code, error, hint = told(tmp_path, "build")
+    assert code == 1
+    assert str(tmp_path / "data") in error
+    assert "data_dir" in hint
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_no_riddle(monkeypatch, capsys) -> None:
+    from pipelines import cli
+
+    def full() -> None:
+        with Path("/dev/full").open("w") as file:
+            file.write("x")
+
+    monkeypatch.setattr(cli, "app", full)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err.startswith("error: no room on the disk\nhint: make some")
+
+
+@pytest.mark.parametrize("command", ["simulate", "demo", "dashboard", "receive"])
+def test_a_port_in_use(tmp_path: Path, command: str) -> None:
+    keys = {"KAPSO_API_KEY": "k", "KAPSO_WEBHOOK_SECRET": "s" * 32}
+    shop = ["--days", "1"] if command in ("simulate", "demo") else []
+    with taken() as port:
+        code, error, hint = told(tmp_path, command, "--port", port, *shop, **keys)
+    assert code == 2
+    assert port in error
+    assert "taken" in error or "in use" in error
+    assert "hint: " in hint
+
+
+def test_a_question_before_there_is_an_answer(tmp_path: Path) -> None:
+    code, error, hint = told(tmp_path, "query", "select 1")
+    assert (code, "nothing is published" in error) == (1, True)
+    assert hint == "hint: run: doblecheck run"
+
+
+def test_a_python_that_is_too_old(tmp_path: Path) -> None:
+    for name in ("Makefile", "requirements.txt", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    old = tmp_path / "python"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+    done = subprocess.run(
+        ["make", "demo", f"PYTHON={old}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert (
+        "error: doblecheck needs Python 3.11 or newer\nhint: make demo PYTHON="
+        in done.stderr + done.stdout
+    )
+    assert not (tmp_path / ".venv").exists()
