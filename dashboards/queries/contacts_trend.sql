@@ -2,25 +2,6 @@
 -- person with several contacts is one person.
 with
 
-firsts as (
-
-    -- every request is in a turn, and there are far fewer turns than messages
-    select
-        coalesce(contacts.person_key, begun.contact_key) as person,
-        min(begun.first_request_at) as first_request_at
-    from (
-        select
-            contact_key,
-            min(started_at) as first_request_at
-        from marts.fct_turns
-        where scope = 'any' and contact_key is not null
-        group by contact_key
-    ) as begun
-    left join marts.dim_contacts as contacts on begun.contact_key = contacts.contact_key
-    group by person
-
-),
-
 writers as (
 
     select
@@ -47,6 +28,6 @@ select
     count(*) filter (where writers.first_at = firsts.first_request_at) as new_people,
     count(*) filter (where writers.first_at > firsts.first_request_at) as returning_people
 from writers
-inner join firsts on writers.person = firsts.person
+inner join @first_requests as firsts on writers.person = firsts.person
 group by writers.bucket
 order by writers.bucket
