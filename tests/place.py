@@ -44,6 +44,19 @@ class Place:
         self.warehouse.ensure_raw_tables(find())
         return self
 
+    def loosened(self) -> Place:
+        """The same, where a row may be there twice: raw tables of PostgreSQL have keys, those of
+        DuckDB have none."""
+        if self.url:
+            keys = self.rows(
+                "select conrelid::regclass::text as name, conname from pg_constraint "
+                r"where contype = 'p' and connamespace::regnamespace::text like 'raw\_%' "
+                "and conrelid::regclass::text not like '%sync_state'"
+            )
+            for key in keys:
+                self.run(f'alter table {key["name"]} drop constraint "{key["conname"]}"')
+        return self
+
     def copy(self, folder: Path) -> Place:
         """The same warehouse elsewhere."""
         folder.mkdir(parents=True)

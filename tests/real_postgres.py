@@ -28,10 +28,10 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.port = folder, _free_port()
-        self._user = _user_of(folder)
+        self.user = _user_of(folder)
         secret = folder / "password"
         secret.write_text(PASSWORD)
-        _hand_over(folder, self._user)
+        _hand_over(folder, self.user)
         self._run("initdb", "-U", "postgres", "-A", "scram-sha-256", "--pwfile", str(secret),
                   "-E", "UTF8", "--locale=C.UTF-8", "-N")  # fmt: skip
         self.start()
@@ -75,7 +75,7 @@ class Server:
             check=True,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            user=self._user,
+            user=self.user,
             env={**os.environ, "TZ": "America/Bogota"},  # nothing may depend on the server's zone
             cwd=self.folder,
         )

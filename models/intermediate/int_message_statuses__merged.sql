@@ -73,7 +73,7 @@ final as (
         max(pricing_type) as pricing_type,
         bool_or(is_told) as is_told
     from events
-    {{ where_touched('message_id') }}
+    {{ where_touched_raw('message_id') }}
     group by 1, 2
 
 )

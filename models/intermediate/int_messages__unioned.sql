@@ -59,7 +59,7 @@ both_sources as (
         message_id as known_id,
         true as is_listed
     from listed
-    {{ where_touched('message_id') }}
+    {{ where_touched_raw('message_id') }}
     union all
     select
         *,

@@ -1,5 +1,5 @@
 -- What depends on the build's clock is added here, when the row is read.
-{{ config(materialized=of_the_clock()) }}
+{{ of_the_clock('window_key', 'closes_at > (select built.as_of from intermediate.build_state as built)') }}
 
 with
 
@@ -48,3 +48,4 @@ final as (
 )
 
 select * from final
+{{ where_missing('final', 'window_key') }}

@@ -1,5 +1,5 @@
 -- What depends on the build's clock is added here, when the row is read.
-{{ config(materialized=of_the_clock()) }}
+{{ of_the_clock('turn_key', "outcome = 'waiting' or is_provisional or not is_mature") }}
 
 with
 
@@ -82,3 +82,4 @@ final as (
 )
 
 select * from final
+{{ where_missing('final', 'turn_key') }}

@@ -102,7 +102,7 @@ def build(
     started = time.monotonic()
     as_of = (as_of or datetime.now(UTC)).astimezone(UTC)
     rules = _Rules(timezone, business_hours or {}, sla or {})
-    made = Made(changes.version(), rules.text())
+    made = Made(changes.version(), rules.text() + warehouse.fingerprint)
     dbt = Dbt(warehouse.dbt_output(), warehouse.data_dir, threads=threads, version=made.version)
     failpoint("build.begin")
     work = _find_work(warehouse, made, rules, as_of=as_of, full=full)
@@ -153,6 +153,7 @@ def _find_work(
         warehouse.prepare_build(connection)
         for name, columns in PREPARED.items():
             connection.execute(f"create table if not exists intermediate.{name} ({columns})")
+        changes.note_the_clock(connection, as_of)
         _write(warehouse, connection, "build_settings", [(as_of, rules.timezone)])
         full = full or changes.is_first(connection, made)
         if full:
@@ -173,8 +174,7 @@ def _follow_rows(warehouse: Warehouse, work: _Work, rules: _Rules, *, as_of: dat
         if work.is_full:
             return work
         changes.touch_edges_of_the_clock(connection)
-        has_news = changes.is_touched(connection) or not warehouse.keeps_marts
-        return _Work(is_full=False, has_news=has_news)
+        return _Work(is_full=False, has_news=changes.is_touched(connection))
 
 
 def _result(built: dbtRunnerResult, work: _Work, *, as_of: datetime, seconds: float) -> BuildResult:

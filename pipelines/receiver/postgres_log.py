@@ -23,7 +23,7 @@ import psycopg
 from pipelines.errors import LogError
 from pipelines.failpoint import failpoint
 from pipelines.receiver.log import READ_BYTES, Arrival, Backlog, Delivery, Rewrite
-from pipelines.warehouse.postgres import connection_options
+from pipelines.warehouse.postgres_connecting import connection_options
 
 SCHEMA = "receiver"
 CHUNK_ROWS = 200

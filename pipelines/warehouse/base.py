@@ -212,9 +212,6 @@ class Warehouse(ABC):
         is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         return disk_full() if is_full else None
 
-    keeps_marts = True
-    """Whether a build finds the marts where the last one left them: then it changes only some."""
-
     keeps_views = True
     """Whether a view outlives the table that it reads."""
 

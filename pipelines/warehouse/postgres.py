@@ -6,23 +6,18 @@ statement is prepared under a name, nothing is set for a session, and the lock i
 
 from __future__ import annotations
 
-import getpass
 import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import quote, urlencode
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
 
 from pipelines.errors import (
-    ConfigError,
-    DiskFull,
     NotPublished,
     UsageError,
     WarehouseAway,
@@ -40,13 +35,14 @@ from pipelines.warehouse.base import (
     Watched,
     make_schema,
 )
+from pipelines.warehouse.postgres_connecting import connection_options, explained, not_opened
+from pipelines.warehouse.postgres_publishing import NEXT, NOTES, PUBLISHING, Waited, publish
 from pipelines.warehouse.postgres_roles import READER, secure, statements
 
 if TYPE_CHECKING:
     from polars import DataFrame
 
 LOCK = 0x646F626C65  # "doble": one run per database
-PUBLISHING = LOCK + 1  # shared by readers while they read
 READER_SECONDS = 60
 
 SECRET = "DBT_ENV_SECRET_DOBLECHECK"  # noqa: S105 - dbt hides the values of such names in its logs
@@ -54,37 +50,26 @@ SECRET = "DBT_ENV_SECRET_DOBLECHECK"  # noqa: S105 - dbt hides the values of suc
 BUILD_OPTIONS = "-c TimeZone=UTC -c jit=off -c work_mem=64MB"
 """A time without a zone is UTC; compiling takes longer than it saves on statements as these."""
 
-NEXT = "marts_next"
-"""Where a build makes the marts; a publication moves them into `marts`."""
+LOADED = r"""
+select format('%I.%I', pg_stat_user_tables.schemaname, pg_stat_user_tables.relname)
+from pg_stat_user_tables inner join pg_class on pg_stat_user_tables.relid = pg_class.oid
+where
+    schemaname like 'raw\_%'
+    and n_mod_since_analyze > 1000 + 0.1 * n_live_tup
+    and pg_has_role(relowner, 'usage')
+"""
+"""Raw tables of this role that are not any more as the planner knows them."""
+
+BUILD_STATE = """
+create unlogged table if not exists intermediate.build_state (
+    version text, settings text, as_of timestamptz, passed_at timestamptz
+)
+"""
+"""A crash empties it with the tables that models made: see `changes`, which knows no such table."""
 
 PUBLISH_SECONDS, PUBLISH_PAUSE = 60.0, 0.2
 
-SWAP = f"""
-do $$
-declare
-    name text;
-    old text;
-begin
-    select string_agg(format('marts.%I', old_marts.tablename), ', ') into old
-    from pg_tables as old_marts
-    inner join pg_tables as made on old_marts.tablename = made.tablename
-    where old_marts.schemaname = 'marts' and made.schemaname = '{NEXT}';
-    if old is not null then
-        execute 'lock table ' || old || ' in access exclusive mode';
-    end if;
-    for name in select tablename from pg_tables where schemaname = '{NEXT}' loop
-        execute format('drop table if exists marts.%I cascade', name);
-        execute format('alter table {NEXT}.%I set schema marts', name);
-    end loop;
-    execute format('comment on schema marts is %L', 'published by doblecheck at ' || now());
-end $$
-"""
-"""Takes the place of every old mart that was built anew. Locks them all before it changes any."""
-
 CAN_BE = "staging.can_be(text, text)"
-
-AWAY = ("08", "57P", "53300")
-"""SQLSTATEs, or how they begin, of a server that is gone, starts or takes no more connections."""
 
 
 class PostgresWarehouse(Warehouse):
@@ -108,9 +93,8 @@ class PostgresWarehouse(Warehouse):
         self.name = f"postgresql://{host}:{self._options['port']}/{self._options['dbname']}"
         self._holder: psycopg.Connection[Any] | None = None
 
-    keeps_marts = False  # a publication moves them away
     keeps_views = False  # one goes with the table it reads when that is made anew
-    fingerprint = "hashtextextended(cast(raw_row as text), 0)"
+    fingerprint = "hash_record_extended(raw_row, 0)"
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -139,6 +123,8 @@ class PostgresWarehouse(Warehouse):
                 yield
             finally:
                 self._holder = None
+            with self.connect() as other:  # the role that builds may not
+                self._look_at_tables(other)
 
     def _still_held(self) -> None:
         """Ask whether the run holds its lock: its connection may have been cut since.
@@ -170,12 +156,15 @@ class PostgresWarehouse(Warehouse):
         function that says whether a text can be cast: PostgreSQL has it since 16."""
         super().prepare_build(connection)
         make_schema(connection, NEXT)
+        for sql in (NOTES, BUILD_STATE):
+            connection.execute(sql)
+        self._look_at_tables(connection)
         version = connection.execute("select current_setting('server_version_num')::int")
         connection.execute(can_be(cast("tuple[int]", version.fetchone())[0]))
         connection.execute(f"revoke all on function {CAN_BE} from public")
 
     def forget_models(self, connection: Connection, kept: Collection[str]) -> None:
-        """Nothing: readers see these tables until the build is published."""
+        """Nothing: a database gives the room of what is replaced to what comes next."""
 
     def ensure_raw_tables(self, rooms: Iterable[Provider]) -> None:
         """Make the raw tables and columns that are not there yet, and close them to others."""
@@ -184,6 +173,12 @@ class PostgresWarehouse(Warehouse):
         with self._opened() as connection:
             connection.execute(secure(rooms))
 
+    def _look_at_tables(self, connection: Connection) -> None:
+        """Let the planner know what was loaded into raw tables since it last looked: else it joins
+        half a million rows as if they were a few. The server's own look may come too late."""
+        for (name,) in connection.execute(LOADED).fetchall():
+            connection.execute(f"analyze {name}")
+
     def make_roles(self, rooms: Iterable[Provider]) -> None:
         """Make the roles, the schemas and their rights, as `postgres_roles` has them."""
         with self._opened() as connection, connection.transaction():
@@ -191,10 +186,10 @@ class PostgresWarehouse(Warehouse):
                 connection.execute(sql)
 
     def publish(self) -> str:
-        """Put the marts that were built in the place of the old ones, in one transaction.
+        """Show readers what was built, in one transaction: see `postgres_publishing`.
 
         A statement sees all of the old or all of the new, and so does everything that one `reader`
-        asks. Whoever is reading is waited for, a little at a time, since others wait behind us.
+        asks.
 
         Raises:
             WarehouseError: a reader does not come to an end.
@@ -205,30 +200,16 @@ class PostgresWarehouse(Warehouse):
         while time.monotonic() < end:
             try:
                 with self._opened() as connection:
-                    return self._swap(connection)
-            except _Waited:
+                    publish(connection)
+            except (Waited, psycopg.errors.LockNotAvailable):
                 time.sleep(PUBLISH_PAUSE)
+            else:
+                failpoint("publish.end")
+                return f"{self.name}, schema marts"
         raise WarehouseError(
             "the marts could not be published: a reader holds them",
             hint="end long queries, or give readers the role that ends them: doblecheck init-db",
         )
-
-    def _swap(self, connection: psycopg.Connection[Any]) -> str:
-        try:
-            with connection.transaction():
-                # Shorter than the second after which PostgreSQL looks for deadlocks: a reader that
-                # waits for us while we wait for it goes on, and we try again.
-                connection.execute("set local lock_timeout = '500ms'")
-                connection.execute("select pg_advisory_xact_lock($1)", [PUBLISHING])
-                failpoint("publish.copy")
-                connection.execute(SWAP)
-                failpoint("publish.copied")
-                connection.execute(secure(()))
-                failpoint("publish.flushed")
-        except psycopg.errors.LockNotAvailable:
-            raise _Waited from None
-        failpoint("publish.end")
-        return f"{self.name}, schema marts"
 
     def compact(self) -> None:
         """Rewrite every table that this role owns, and its TOAST. The log of the server's own
@@ -386,29 +367,7 @@ class PostgresWarehouse(Warehouse):
         """Our error for a server that is away, full or says no, by psycopg or by dlt's psycopg2."""
         if not type(error).__module__.startswith("psycopg"):
             return super().explain(error)
-        state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
-        kinds = {kind.__name__ for kind in type(error).__mro__}
-        if state == "53100":
-            return DiskFull(
-                "there is no room left on the database's disk",
-                hint="make room there, then run again: nothing is lost",
-            )
-        if state == "42501":
-            return WarehouseError(
-                "the database's role may not do this", hint="give it the rights: doblecheck init-db"
-            )
-        if state == "25006":
-            return WarehouseAway(
-                "the database takes no writes",
-                hint="a full disk, a standby, or a role that only reads: look which one it is",
-            )
-        is_cut = state is None and bool(kinds & {"OperationalError", "InterfaceError"})
-        if is_cut or (state or "").startswith(AWAY):
-            return WarehouseAway(
-                f"the database at {self.name} went away",
-                hint="when it is back, run again: nothing is lost",
-            )
-        return None
+        return explained(error, self.name)
 
     @contextmanager
     def _opened(self) -> Iterator[psycopg.Connection[Any]]:
@@ -423,7 +382,7 @@ class PostgresWarehouse(Warehouse):
                 keepalives_idle=30,
             )
         except psycopg.Error as error:
-            raise self._not_opened(error) from None
+            raise not_opened(error, self.name) from None
         with closing(connection):
             try:
                 yield connection
@@ -432,20 +391,6 @@ class PostgresWarehouse(Warehouse):
                     f"the database refused a statement ({type(error).__name__})",
                     hint="nothing is lost: run it again; if it stays, report it with this line",
                 ) from None
-
-    def _not_opened(self, error: psycopg.Error) -> WarehouseError:
-        """What kept a connection from being made; libpq's own words may quote the URL."""
-        told = str(error)
-        for sign, problem, hint in NOT_OPENED:
-            if sign in told:
-                return WarehouseError(f"{self.name}: {problem}", hint=hint)
-        return WarehouseAway(
-            f"the database at {self.name} does not answer", hint="is it running? is the host right?"
-        )
-
-
-class _Waited(Exception):
-    """A lock was not to be had in time."""
 
 
 def _storable(value: Any) -> Any:
@@ -471,51 +416,3 @@ def can_be(version: int) -> str:
             return false;
         end $$
     """
-
-
-NOT_OPENED = (
-    ("password authentication failed", "the password is refused", "look at warehouse.url"),
-    ("does not exist", "there is no such database or role", "make it, then: doblecheck init-db"),
-    (
-        "certificate",
-        "its certificate can't be verified",
-        "add sslrootcert=FILE with the server's own authority to the URL (Supabase: Database "
-        "settings, SSL); sslmode=require goes without verification",
-    ),
-    (
-        "does not support SSL",
-        "it does not speak TLS",
-        "on a network that you trust: sslmode=disable in the URL",
-    ),
-    ("remaining connection slots", "it takes no more connections", "use its pooler"),
-    ("too many", "it takes no more connections", "use its pooler, or close some"),
-)
-"""What libpq says, what it means, and what to do."""
-
-
-def connection_options(url: str, *, key: str = "warehouse.url") -> dict[str, str]:
-    """libpq's options of a URL, with defaults; a server that is not on this machine is verified."""
-    try:
-        given = conninfo_to_dict(url)
-    except psycopg.Error:  # it quotes the URL
-        raise ConfigError(
-            f"{key} can't be read",
-            hint="postgresql://user:password@host:5432/database; %-encode what is special in it",
-        ) from None
-    options = {name: str(value) for name, value in given.items() if value not in (None, "")}
-    options.setdefault("host", os.environ.get("PGHOST", "localhost"))
-    options.setdefault("port", os.environ.get("PGPORT", "5432"))
-    options.setdefault("user", os.environ.get("PGUSER") or getpass.getuser())
-    options.setdefault("dbname", options["user"])
-    if not _is_here(options["host"]):
-        options.setdefault("sslmode", "verify-full")
-    if options.get("sslmode") == "verify-full":
-        options.setdefault("sslrootcert", "system")
-    return options
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return host.startswith("/") or host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False

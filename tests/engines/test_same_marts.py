@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from engines.same import differences, marts
 from histories import AS_OF, TABLES, Rows, play, random_threads
+from real_postgres import new_server
 
 from pipelines.building import build as building
 from pipelines.business_time import parse_hours
@@ -32,6 +33,13 @@ HOURS = parse_hours(
     saturday=["22:00-06:00"],
     exceptions={"2026-03-28": ["20:00-04:00"]},
 )
+
+RULES: dict[str, Any] = {
+    "as_of": AS_OF,
+    "timezone": "America/Bogota",
+    "business_hours": {"default": HOURS},
+    "sla": {"default": building.Sla(900, 3600, "business")},
+}
 
 
 def worlds(seed: int) -> Rows:
@@ -52,13 +60,7 @@ def built(warehouse: Warehouse, raw: Rows, *, portions: int = 1) -> Any:
                 columns = [*TABLES[table].columns, *COMMON_COLUMNS]
                 some = [[row[name] for name in columns] for row in rows[portion::portions]]
                 warehouse.insert(connection, table, some)
-        result = building.build(
-            warehouse,
-            as_of=AS_OF,
-            timezone="America/Bogota",
-            business_hours={"default": HOURS},
-            sla={"default": building.Sla(900, 3600, "business")},
-        )
+        result = building.build(warehouse, **RULES)
         assert result.is_full == (portion == 0)
         warehouse.publish()
     return marts(warehouse)
@@ -87,3 +89,19 @@ def test_fifty_random_worlds_give_the_same_marts(
     tmp_path: Path, postgres_url: str, number: int
 ) -> None:
     assert compared(tmp_path, postgres_url, SEED + number * WORLDS) == []
+
+
+@pytest.mark.matrix
+def test_a_crash_of_the_server_forgets_a_build_and_the_next_makes_everything(
+    tmp_path: Path,
+) -> None:
+    """What models make is not in PostgreSQL's log, so a crash empties it; what readers see is."""
+    server = new_server()
+    warehouse = PostgresWarehouse(server.database(), tmp_path)
+    before = built(warehouse, worlds(SEED))
+    server.restart()
+    assert differences(before, marts(warehouse)) == []
+    assert building.build(warehouse, **RULES).is_full
+    warehouse.publish()
+    assert differences(before, marts(warehouse)) == []
+    assert not building.build(warehouse, **RULES).is_full

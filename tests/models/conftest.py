@@ -161,4 +161,4 @@ class Warehouse:
 def warehouse(
     new_place: Callable[[Path], Place], tmp_path_factory: pytest.TempPathFactory
 ) -> Warehouse:
-    return Warehouse(new_place(tmp_path_factory.mktemp("warehouse")))
+    return Warehouse(new_place(tmp_path_factory.mktemp("warehouse")).loosened())

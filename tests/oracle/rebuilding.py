@@ -20,7 +20,7 @@ Row = dict[str, Any]
 Named = tuple[str, Row]
 Tables = Mapping[str, Counter[str]]
 
-KEPT_APART = frozenset({"touched", "built_rows", "build_state", "phone_keys"})
+KEPT_APART = frozenset({"touched", "built_rows", "build_state", "to_publish", "phone_keys"})
 """What a build remembers; phones stay in the last one when nobody has them any more."""
 
 

@@ -40,7 +40,7 @@ def template(
     benches = {}
     for is_configured in (True, False):
         folder = tmp_path_factory.mktemp("template")
-        benches[is_configured] = Bench(new_place(folder), **options(is_configured))
+        benches[is_configured] = Bench(new_place(folder).loosened(), **options(is_configured))
         benches[is_configured].build(AS_OF)
     return benches
 
