@@ -92,7 +92,7 @@ def test_fifty_random_worlds_give_the_same_marts(
 
 
 @pytest.mark.matrix
-def test_a_crash_of_the_server_forgets_a_build_and_the_next_makes_everything(
+def test_a_crash_of_the_server_forgets_a_build_and_the_next_makes_all(
     tmp_path: Path,
 ) -> None:
     """What models make is not in PostgreSQL's log, so a crash empties it; what readers see is."""
