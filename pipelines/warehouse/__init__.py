@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 from pipelines.errors import ConfigError
 from pipelines.warehouse.base import (
     Connection,
-    StoredRows,
     SyncState,
     Warehouse,
     disk_full,
     ensure_raw_tables,
     sync_states,
 )
+from pipelines.warehouse.stored import StoredRows
 
 if TYPE_CHECKING:
     from pathlib import Path

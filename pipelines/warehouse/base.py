@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from pipelines.errors import DiskFull, WarehouseError
 from pipelines.events import webhook_tables
 from pipelines.failpoint import failpoint
-from pipelines.provider import COMMON_COLUMNS, SHARED_TABLES, Provider, Table
+from pipelines.provider import COMMON_COLUMNS, SHARED_TABLES, Provider
+from pipelines.warehouse.stored import StoredRows
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -264,118 +265,6 @@ class Warehouse(ABC):
     def make_folders(self) -> None:
         """Make the folders of working files, for their owner only."""
         self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-
-
-class StoredRows:
-    """What a warehouse holds of one account: see `pull.Stored`."""
-
-    def __init__(self, connection: Connection, schema: str, account: str) -> None:
-        self._connection, self._schema, self._account = connection, schema, account
-        self._empty: dict[str, bool] = {}
-
-    def hashes(self, table: Table, ids: Sequence[str]) -> Mapping[str, str]:
-        """id → row_hash of the rows that are there."""
-        if not ids or self._is_empty(table):
-            return {}
-        rows = self._all(
-            f"select id, row_hash from {self._schema}.{table.name} "
-            "where account = $1 and id in (select unnest($2::text[]))",
-            [self._account, list(ids)],
-        )
-        return dict(rows)
-
-    def rows(
-        self, table: Table, columns: Sequence[str], *, of: tuple[str, Sequence[str]] | None = None
-    ) -> list[tuple[Any, ...]]:
-        """Columns of every row of the account, or of those with one of some values in a column."""
-        if self._is_empty(table):
-            return []
-        names = ", ".join(f'"{name}"' for name in columns)
-        sql = f"select {names} from {self._schema}.{table.name} where account = $1"
-        if of is None:
-            return self._all(sql, [self._account])
-        return self._all(
-            f'{sql} and "{of[0]}" in (select unnest($2::text[]))', [self._account, list(of[1])]
-        )
-
-    def count(self, table: Table) -> int:
-        """How many rows the account has."""
-        sql = f"select count(*) from {self._schema}.{table.name} where account = $1"
-        return int(self._all(sql, [self._account])[0][0])
-
-    def cursors(self, table: Table, ids: Sequence[str]) -> Mapping[str, Mapping[str, str | None]]:
-        """id → row, of loads that were completed only."""
-        if not ids or self._is_empty(table):
-            return {}
-        names = ", ".join(f'"{name}"' for name in table.columns)
-        rows = self._all(
-            f"select {names} from {self._schema}.{table.name} where account = $1 "
-            f"and id in (select unnest($2::text[])) and {self._is_completed}",
-            [self._account, list(ids)],
-        )
-        return {
-            str(row[table.columns.index("id")]): dict(zip(table.columns, row, strict=True))
-            for row in rows
-        }
-
-    def moved(
-        self, table: Table, columns: Sequence[str], *, cursors: Table, mark: str, most: int
-    ) -> tuple[list[tuple[Any, ...]], int]:
-        """Id and columns of rows that no completed cursor has the mark of, and how many more."""
-        names = ", ".join(f'"{name}"' for name in ("id", *columns))
-        texts = ", ".join(f"coalesce(\"{name}\", '')" for name in columns)
-        done = "false" if self._is_empty(cursors) else self._is_completed
-        rows = self._all(
-            f"select {names}, count(*) over () from {self._schema}.{table.name} as moved "
-            "where account = $1 and not exists "
-            f"(select 1 from {self._schema}.{cursors.name} as cursors "
-            "where cursors.account = $1 and cursors.id = moved.id "
-            f'and cursors."{mark}" = md5(concat_ws(chr(31), {texts})) and {done}) '
-            f'order by "{columns[0]}" desc nulls last limit {most}',
-            [self._account],
-        )
-        return [row[:-1] for row in rows], rows[0][-1] - len(rows) if rows else 0
-
-    def lacking(self, table: Table, column: str, *, of: Table) -> set[str]:
-        """Values of a column that are no id in another table."""
-        rows = self._all(
-            f'select "{column}" from {self._schema}.{table.name} '
-            f'where account = $1 and "{column}" is not null '
-            f"except select id from {self._schema}.{of.name} where account = $1",
-            [self._account],
-        )
-        return {str(value) for (value,) in rows}
-
-    @property
-    def _is_completed(self) -> str:
-        """Whether a row came with a load that ended: dlt notes those in `_dlt_loads`."""
-        return f"_dlt_load_id in (select load_id from {self._schema}._dlt_loads where status = 0)"
-
-    def earliest(
-        self, table: Table, column: str, *, per: str, among: Mapping[str, Sequence[str]], since: str
-    ) -> Mapping[str, str]:
-        """Value of `per` → the lowest text of `column` that is `since` or more, among some rows."""
-        conditions = "".join(
-            f' and lower("{name}") in (select unnest(${i}::text[]))'
-            for i, name in enumerate(among, 3)
-        )
-        # "C" orders by bytes, as DuckDB and the providers' own times do.
-        rows = self._all(
-            f'select "{per}", min("{column}" collate "C") from {self._schema}.{table.name} '
-            f'where account = $1 and "{column}" collate "C" >= $2 and "{per}" is not null'
-            f'{conditions} group by "{per}"',
-            [self._account, since, *map(list, among.values())],
-        )
-        return dict(rows)
-
-    def _is_empty(self, table: Table) -> bool:
-        if table.name not in self._empty:
-            sql = f"select 1 from {self._schema}.{table.name} where account = $1 limit 1"
-            self._empty[table.name] = not self._all(sql, [self._account])
-        return self._empty[table.name]
-
-    def _all(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        return self._connection.execute(sql, values).fetchall()
 
 
 def ensure_raw_tables(

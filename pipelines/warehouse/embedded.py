@@ -35,11 +35,11 @@ from pipelines.warehouse.base import (
     BUILT_SCHEMAS,
     Connection,
     Published,
-    StoredRows,
     Warehouse,
     Watched,
     disk_full,
 )
+from pipelines.warehouse.stored import StoredRows
 
 if TYPE_CHECKING:
     from polars import DataFrame
