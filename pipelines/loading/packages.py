@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+GROUP_ROWS = 2_000
+"""Rows that a reader of dlt's files must hold at once: DuckDB takes a column of them in one piece,
+and fails when its memory has no room for it, however little it needs of the rest."""
+
 writing = threading.RLock()
 """Held while an account is written: accounts are read side by side, but those of one room go
 through the same staging tables of dlt, and one would empty them under the other."""
@@ -181,6 +185,7 @@ class Loader:
         dlt.config["runtime.log_level"] = "ERROR"
         dlt.config["runtime.intercept_signals"] = False  # the run decides what a signal ends
         dlt.config["normalize.parquet_normalizer.add_dlt_load_id"] = True
+        dlt.config["data_writer.row_group_size"] = GROUP_ROWS
         dlt.config["load.delete_completed_jobs"] = True  # they hold what customers wrote
         return dlt.pipeline(
             pipeline_name=self._folder.name,

@@ -56,9 +56,8 @@ set lock_configuration = true;
 
 
 SYNC_SETTINGS = {
-    "memory_limit": "64MB",  # beyond it, DuckDB works on disk
+    "memory_limit": "128MB",  # beyond it, DuckDB works on disk; with 48 MB it can't always
     "preserve_insertion_order": False,  # keeping it takes memory
-    "wal_autocheckpoint": "64MB",  # at 16 MB, it would write every chunk of rows twice
 }
 """How DuckDB works while a sync reads and loads."""
 
