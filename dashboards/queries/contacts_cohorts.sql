@@ -4,29 +4,20 @@ with
 
 requests as (
 
-    select distinct
-        coalesce(contacts.person_key, wrote.contact_key) as person,
-        wrote.active_month
-    from (
-        select
-            messages.contact_key,
-            date_trunc(
-                'month', timezone(coalesce(channels.timezone, $timezone), messages.occurred_at)
-            ) as active_month
-        from marts.fct_messages as messages
-        left join marts.dim_channels as channels on messages.channel_key = channels.channel_key
-        where
-            messages.is_request
-            and messages.contact_key is not null
-            and ($providers is null or messages.provider = any($providers))
-            and (
-                $accounts is null
-                or messages.provider || ':' || messages.account = any($accounts)
-            )
-            and ($channels is null or messages.channel_key = any($channels))
-        group by 1, 2
-    ) as wrote
-    left join marts.dim_contacts as contacts on wrote.contact_key = contacts.contact_key
+    select
+        people.person,
+        date_trunc(
+            'month', timezone(coalesce(channels.timezone, $timezone), messages.occurred_at)
+        ) as active_month
+    from marts.fct_messages as messages
+    inner join @people as people on messages.contact_key = people.contact_key
+    left join marts.dim_channels as channels on messages.channel_key = channels.channel_key
+    where
+        messages.is_request
+        and ($providers is null or messages.provider = any($providers))
+        and ($accounts is null or messages.provider || ':' || messages.account = any($accounts))
+        and ($channels is null or messages.channel_key = any($channels))
+    group by 1, 2
 
 ),
 

@@ -1,4 +1,31 @@
--- The turns behind a point of a chart, slowest first; those that wait stand at the top.
+-- The turns behind a point of a chart, slowest first; those that wait stand at the top. Only the few
+-- that are shown are looked up whole.
+with
+
+matching as (
+
+    select
+        turn_key,
+        coalesce(waiting_seconds, seconds) as length
+    from @turns as turns
+    where
+        ($pick_from is null or local_started_at >= $pick_from)
+        and ($pick_to is null or local_started_at < $pick_to + interval '1 day')
+        and ($pick_low is null or seconds >= $pick_low)
+        and ($pick_high is null or seconds < $pick_high)
+        and ($pick_weekday is null or extract(isodow from local_started_at) = $pick_weekday)
+        and ($pick_hour is null or extract(hour from local_started_at) = $pick_hour)
+
+),
+
+shown as (
+
+    select * from matching
+    order by length desc nulls last, turn_key
+    limit $limit
+
+)
+
 select
     md5($pepper || turns.thread_key) as thread,
     case when $personal then contacts.display_name end as contact_name,
@@ -12,19 +39,9 @@ select
     turns.seconds,
     turns.waiting_seconds,
     turns.sla_status,
-    count(*) over () as found
-from @turns as turns
+    (select count(*) from matching) as found
+from shown
+inner join @turns as turns on shown.turn_key = turns.turn_key
 left join marts.dim_channels as channels on turns.channel_key = channels.channel_key
 left join marts.dim_contacts as contacts on turns.contact_key = contacts.contact_key
-where
-    ($pick_from is null or turns.local_started_at >= $pick_from)
-    and (
-        $pick_to is null
-        or turns.local_started_at < $pick_to + interval '1 day'
-    )
-    and ($pick_low is null or turns.seconds >= $pick_low)
-    and ($pick_high is null or turns.seconds < $pick_high)
-    and ($pick_weekday is null or extract(isodow from turns.local_started_at) = $pick_weekday)
-    and ($pick_hour is null or extract(hour from turns.local_started_at) = $pick_hour)
-order by coalesce(turns.waiting_seconds, turns.seconds) desc nulls last, turns.turn_key
-limit $limit
+order by shown.length desc nulls last, turns.turn_key
