@@ -38,7 +38,7 @@ check: $(READY) ## Lint, formatting, types, SQL style, import rules
 screenshots: $(READY) ## Take pictures of every page of the dashboard, into screenshots/
 	DOBLECHECK_SCREENSHOTS=screenshots $(BIN)/python -m pytest -q tests/dashboard/test_browser.py -k screenshots
 
-bench: $(READY) ## Measure everything: an hour and a half; writes benchmarks/README.md
+bench: $(READY) ## Measure everything, which takes long; writes benchmarks/README.md
 	$(BIN)/python -m benchmarks
 
 clean: ## Remove what was made

@@ -33,7 +33,7 @@ HEAD = """\
 # Figures
 
 Written by `make bench`, which runs every benchmark of this folder, one after the other, and takes
-about an hour and a half. Each can be run alone; `--keep` puts what it finds here.
+long. Each can be run alone; `--keep` puts what it finds here.
 
 A target is what was wanted before it was measured. Figures are medians where a thing was done
 several times.

@@ -19,6 +19,8 @@ DoblecheckError
     ├── BadPayload             an answer that is not what the provider's API promises
     └── Unreachable            retried and still failing: the next run goes on from here
 
+Stopped is no error: the run was asked to end.
+
 A message never holds a key, a phone number, a name, a message's text or a media link.
 """
 
