@@ -55,10 +55,11 @@ select format('%I.%I', pg_stat_user_tables.schemaname, pg_stat_user_tables.relna
 from pg_stat_user_tables inner join pg_class on pg_stat_user_tables.relid = pg_class.oid
 where
     schemaname like 'raw\_%'
-    and n_mod_since_analyze > 1000 + 0.1 * n_live_tup
+    and (reltuples < 0 or n_mod_since_analyze > 1000 + 0.1 * n_live_tup)
     and pg_has_role(relowner, 'usage')
 """
-"""Raw tables of this role that are not any more as the planner knows them."""
+"""Raw tables of this role that the planner does not know, or not as they are. A crash, and a copy of
+the database, forget how much was loaded."""
 
 BUILD_STATE = """
 create unlogged table if not exists intermediate.build_state (
