@@ -69,6 +69,16 @@ sessions as (
 
 ),
 
+-- An answer or a close, in one: of two joins PostgreSQL believes that the second finds next to nothing.
+enders as (
+
+    select
+        *,
+        event_kind = 'message' as is_answer
+    from events
+
+),
+
 final as (
 
     select
@@ -76,16 +86,16 @@ final as (
         first_requests.conversation_key,
         sessions.initiated_by as session_initiated_by,
         numbered.turn_in_session = 1 as is_first_in_session,
-        answers.occurred_at as responded_at,
-        closes.occurred_at as closed_at,
-        answers.message_key as reply_message_key,
-        answers.sender_kind as responder_kind,
-        answers.agent_id,
-        answers.is_template as is_template_reply,
-        coalesce(answers.last_opening_at, closes.last_opening_at) as last_opening_at,
+        case when enders.is_answer then enders.occurred_at end as responded_at,
+        case when not enders.is_answer then enders.occurred_at end as closed_at,
+        case when enders.is_answer then enders.message_key end as reply_message_key,
+        case when enders.is_answer then enders.sender_kind end as responder_kind,
+        case when enders.is_answer then enders.agent_id end as agent_id,
+        case when enders.is_answer then enders.is_template end as is_template_reply,
+        enders.last_opening_at,
         case
-            when answers.thread_key is not null then 'answered'
-            when closes.thread_key is not null then 'closed_unanswered'
+            when enders.is_answer then 'answered'
+            when not enders.is_answer then 'closed_unanswered'
             else 'waiting'
         end as outcome
     from numbered
@@ -93,16 +103,10 @@ final as (
         on
             numbered.thread_key = first_requests.thread_key
             and numbered.first_event_number = first_requests.event_number
-    left join events as answers
+    left join enders
         on
-            numbered.thread_key = answers.thread_key
-            and numbered.last_event_number = answers.event_number
-            and answers.event_kind = 'message'
-    left join events as closes
-        on
-            numbered.thread_key = closes.thread_key
-            and numbered.last_event_number = closes.event_number
-            and closes.event_kind = 'close'
+            numbered.thread_key = enders.thread_key
+            and numbered.last_event_number = enders.event_number
     inner join sessions
         on
             numbered.thread_key = sessions.thread_key

@@ -58,8 +58,8 @@ where
     and (reltuples < 0 or n_mod_since_analyze > 1000 + 0.1 * n_live_tup)
     and pg_has_role(relowner, 'usage')
 """
-"""Raw tables of this role that the planner does not know, or not as they are. A crash, and a copy of
-the database, forget how much was loaded."""
+"""Raw tables of this role that the planner does not know, or not as they are. A crash, and a copy
+of the database, forget how much was loaded."""
 
 BUILD_STATE = """
 create unlogged table if not exists intermediate.build_state (
