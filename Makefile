@@ -20,7 +20,7 @@ test: $(READY) ## Run every test, on two cores
 	$(BIN)/python -m pytest -q -rs -n 2 --dist worksteal
 
 faults: $(READY) ## Break everything on purpose; write the figures of docs/reliability.md
-	DOBLECHECK_WRITE_FIGURES=1 $(BIN)/python -m pytest -q -m 'matrix or not matrix' tests/faults tests/receiver
+	DOBLECHECK_WRITE_FIGURES=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'matrix or not matrix' tests/faults tests/receiver
 
 wheel: $(READY) ## Build the wheel; run the demo from it on every Python there is
 	$(BIN)/python -m pytest -q -m matrix tests/e2e/test_wheel.py

@@ -31,18 +31,22 @@ class Figures(dict[tuple[str, str], Line]):
     def add(
         self, stage: str, fault: str, found: Difference | None = None, *, note: str = ""
     ) -> None:
-        line = self.setdefault((stage, fault), Line())
-        line.cases += 1
-        line.lost += found.lost if found else 0
-        line.duplicated += found.duplicated if found else 0
-        line.note = note or line.note
+        lost, duplicated = (found.lost, found.duplicated) if found else (0, 0)
+        self.merge((stage, fault), Line(1, lost, duplicated, note))
+
+    def merge(self, key: tuple[str, str], more: Line) -> None:
+        line = self.setdefault(key, Line())
+        line.cases += more.cases
+        line.lost += more.lost
+        line.duplicated += more.duplicated
+        line.note = more.note or line.note
 
 
 def table(figures: Figures) -> str:
     lines = ["| stage | fault | cases | lost | duplicated | note |", "| --- " * 6 + "|"]
     lines += [
         f"| {stage} | {fault} | {line.cases} | {line.lost} | {line.duplicated} | {line.note} |"
-        for (stage, fault), line in figures.items()
+        for (stage, fault), line in sorted(figures.items())
     ]
     return "\n".join(lines)
 
@@ -56,12 +60,22 @@ def figures() -> Figures:
 
 
 def pytest_sessionfinish(session: Any) -> None:
-    """Write the table when the whole matrix was asked for."""
+    """Write the table when the whole matrix was asked for; of several processes, the first does."""
+    if (told := getattr(session.config, "workeroutput", None)) is not None:
+        told["figures"] = [(key, vars(line)) for key, line in FIGURES.items()]
+        return
     if not os.environ.get("DOBLECHECK_WRITE_FIGURES") or not FIGURES or session.testsfailed:
         return
     before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     PAGE.write_text(f"{before}{BEGIN}\n{table(FIGURES)}\n{END}{after}", "utf-8")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what another process found."""
+    for key, line in getattr(node, "workeroutput", {}).get("figures", []):
+        FIGURES.merge(tuple(key), Line(**line))
 
 
 @pytest.fixture(scope="session")
