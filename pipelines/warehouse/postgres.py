@@ -54,7 +54,7 @@ LOADED = r"""
 select format('%I.%I', pg_stat_user_tables.schemaname, pg_stat_user_tables.relname)
 from pg_stat_user_tables inner join pg_class on pg_stat_user_tables.relid = pg_class.oid
 where
-    schemaname like 'raw\_%'
+    schemaname like 'raw\_%' and schemaname not like '%\_staging'  -- dlt's, empty between loads
     and (reltuples < 0 or n_mod_since_analyze > 1000 + 0.1 * n_live_tup)
     and pg_has_role(relowner, 'usage')
 """
@@ -225,9 +225,22 @@ class PostgresWarehouse(Warehouse):
             ).fetchall()
             for (name,) in tables:
                 connection.execute(f"vacuum (full, analyze) {name}")
+                if not connection.execute(f"select from {name} limit 1").fetchall():
+                    self._forget_notes_on(connection, name)
             # The planner's notes quote frequent values. Who does not own the database is warned,
             # and the server's own vacuum removes the old ones later.
             connection.execute("vacuum full pg_catalog.pg_statistic")
+
+    def _forget_notes_on(self, connection: psycopg.Connection[Any], table: str) -> None:
+        """Drop the planner's notes on an empty table: a look at it leaves the old ones. PostgreSQL
+        can since 18; before, they stay until the table has rows again."""
+        if connection.info.server_version >= 180_000:
+            connection.execute(
+                "select pg_clear_attribute_stats("
+                "schemaname::text, tablename::text, attname::text, inherited) from pg_stats "
+                "where format('%I.%I', schemaname, tablename) = $1",
+                [table],
+            )
 
     def newest(self) -> Published | None:
         """When the marts were published; None before the first time."""

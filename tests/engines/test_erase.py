@@ -210,12 +210,15 @@ def place(
             )
         made.ingest()
         with made.warehouse.connect() as connection:
-            body = json.dumps({"wa_id": phone, "profile": {"name": NAME}, "note": TEXT})
-            connection.execute(
-                "insert into raw_kapso.rejected (id, account, resource, reason, body, payload) "
-                "values ('r1', 'shop', 'contacts', 'no id', $1, '{}')",
-                [body],
-            )
+            for number in range(3):
+                body = {"wa_id": phone, "profile": {"name": NAME}, "note": TEXT, "number": number}
+                connection.execute(
+                    "insert into raw_kapso.rejected (id, account, resource, reason, body, payload) "
+                    f"values ('r{number}', 'shop', 'contacts', 'no id', $1, '{{}}')",
+                    [json.dumps(body)],
+                )
+            # The planner remembers frequent values, also of a table that is empty by now.
+            connection.execute("analyze raw_kapso.rejected")
         made.before = made.build()
     return made
 
@@ -266,3 +269,21 @@ def test_nobody_has_that_contact(tmp_path: Path) -> None:
     for who in ({"contact": "nobody"}, {"phone": "12"}):
         with closing(SqliteLog(tmp_path / "deliveries.db")) as log, pytest.raises(UsageError):
             erasure.erase(warehouse, find(), log, **who)
+
+
+def test_the_planner_forgets_a_table_that_was_emptied(postgres_url: str, tmp_path: Path) -> None:
+    warehouse = PostgresWarehouse(postgres_url, tmp_path)
+    warehouse.ensure_raw_tables(find())
+    noted = (
+        "select count(*) from pg_stats where schemaname = 'raw_kapso' and tablename = 'rejected'"
+    )
+    with warehouse.connect() as connection:
+        connection.execute(
+            "insert into raw_kapso.rejected (id, account, body) "
+            "select i::text, 'shop', 'a secret ' || i from generate_series(1, 3) as rows (i)"
+        )
+        connection.execute("analyze raw_kapso.rejected")
+        connection.execute("delete from raw_kapso.rejected")
+        assert connection.execute(noted).fetchall() != [(0,)]
+        warehouse.compact()
+        assert connection.execute(noted).fetchall() == [(0,)]
