@@ -80,7 +80,7 @@ class Place:
     def api(self, name: str) -> httpx.Client:
         """Prefect's API of the process that serves."""
         found = until(lambda: re.search(r"Prefect is at (\S+)", self.said(name)))
-        return httpx.Client(base_url=f"{found[1]}/api", timeout=30)
+        return httpx.Client(base_url=f"{found[1]}/api", timeout=PATIENCE)
 
     def runs(self, kind: str = "run") -> list[Entry]:
         """What the log of runs tells, the oldest first."""
