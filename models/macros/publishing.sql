@@ -56,14 +56,7 @@
 
 {% macro forget_what_moves(key, moves) -%}
     {% if replaces_rows() %}
-        insert into intermediate.to_publish (mart, key_column, key)
-        select
-            '{{ this.identifier }}',
-            '{{ key }}',
-            {{ key }}
-        from {{ this }}
-        where
-            thread_key in {{ touched('thread_key') }}
+        {{ noted(key) }}
             or {{ moves }}
             or exists {{ touched('clock') }};
         delete from {{ this }} where {{ key }} in (
@@ -75,15 +68,20 @@
 
 
 {% macro note_what_came(key) -%}
-    {% if replaces_rows() %}
-        insert into intermediate.to_publish (mart, key_column, key)
-        select
-            '{{ this.identifier }}',
-            '{{ key }}',
-            {{ key }}
-        from {{ this }}
-        where thread_key in {{ touched('thread_key') }}
-    {% endif %}
+    {% if replaces_rows() %}{{ noted(key) }}{% endif %}
+{%- endmacro %}
+
+
+{# Notes the rows of touched threads; more conditions may follow. #}
+{% macro noted(key) -%}
+    insert into intermediate.to_publish (mart, key_column, key)
+    select
+        '{{ this.identifier }}',
+        '{{ key }}',
+        {{ key }}
+    from {{ this }}
+    where
+        thread_key in {{ touched('thread_key') }}
 {%- endmacro %}
 
 

@@ -152,7 +152,9 @@ def _find_work(
         webhook_tables.understand(warehouse, connection, find())
         warehouse.prepare_build(connection)
         for name, columns in PREPARED.items():
-            connection.execute(f"create table if not exists intermediate.{name} ({columns})")
+            connection.execute(
+                f"create {warehouse.scratch} if not exists intermediate.{name} ({columns})"
+            )
         changes.note_the_clock(connection, as_of)
         _write(warehouse, connection, "build_settings", [(as_of, rules.timezone)])
         full = full or changes.is_first(connection, made)

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata, resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+from pipelines.events.webhook_tables import transaction
 from pipelines.provider import SHARED_TABLES, Provider
 from pipelines.warehouse import Connection
 
@@ -117,7 +117,7 @@ def is_first(connection: Connection, made: Made) -> bool:
 
 def begin_anew(connection: Connection) -> None:
     """Before a full build: until one passes, nothing counts as built."""
-    with _transaction(connection):
+    with transaction(connection):
         for table in ("build_state", "touched", "built_rows"):
             connection.execute(f"delete from intermediate.{table}")
 
@@ -206,7 +206,7 @@ def passed(
 ) -> None:
     """After the tests: what was touched counts as built."""
     kinds = connection.execute("select distinct kind from intermediate.touched").fetchall()
-    with _transaction(connection):
+    with transaction(connection):
         for watched in _watched(rooms):
             if not full and (watched.name,) not in kinds:
                 continue
@@ -254,15 +254,3 @@ def _version_of(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return ""
-
-
-@contextmanager
-def _transaction(connection: Connection) -> Iterator[None]:
-    """All of it or nothing."""
-    connection.execute("begin")
-    try:
-        yield
-    except BaseException:
-        connection.execute("rollback")
-        raise
-    connection.execute("commit")

@@ -64,6 +64,8 @@ def erase(
     rooms = context.obj.rooms
     warehouse = context.obj.warehouse(settings)
     with warehouse.lock(), show.Progress() as progress:
+        progress.say("building what is new: the marts tell what belongs to a person")
+        steps.build(warehouse, rooms, settings)
         log = open_log(settings)
         try:
             found = erasure.erase(warehouse, rooms, log, phone=phone, contact=contact)

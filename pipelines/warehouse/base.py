@@ -213,6 +213,9 @@ class Warehouse(ABC):
         is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         return disk_full() if is_full else None
 
+    scratch = "table"
+    """How a table is made that nobody misses after a crash: the next build makes everything."""
+
     keeps_views = True
     """Whether a view outlives the table that it reads."""
 

@@ -295,7 +295,7 @@ class DuckDBWarehouse(Warehouse):
         """The writer's file, with UTC as its zone."""
         settings = {
             "TimeZone": "UTC",
-            "preserve_insertion_order": False,
+            "preserve_insertion_order": False,  # keeping it takes memory
             **({"memory_limit": BUILD_MEMORY} if _has_memory() else {}),
         }
         return {"type": "duckdb", "path": str(self.path), "settings": settings}

@@ -36,7 +36,15 @@ from pipelines.warehouse.base import (
     make_schema,
 )
 from pipelines.warehouse.postgres_connecting import connection_options, explained, not_opened
-from pipelines.warehouse.postgres_publishing import NEXT, NOTES, PUBLISHING, Waited, publish
+from pipelines.warehouse.postgres_publishing import (
+    NEXT,
+    NOTES,
+    PAUSE,
+    PUBLISHING,
+    SECONDS,
+    Waited,
+    publish,
+)
 from pipelines.warehouse.postgres_roles import READER, secure, statements
 
 if TYPE_CHECKING:
@@ -60,15 +68,6 @@ where
 """
 """Raw tables of this role that the planner does not know, or not as they are. A crash, and a copy
 of the database, forget how much was loaded."""
-
-BUILD_STATE = """
-create unlogged table if not exists intermediate.build_state (
-    version text, settings text, as_of timestamptz, passed_at timestamptz
-)
-"""
-"""A crash empties it with the tables that models made: see `changes`, which knows no such table."""
-
-PUBLISH_SECONDS, PUBLISH_PAUSE = 60.0, 0.2
 
 CAN_BE = "staging.can_be(text, text)"
 
@@ -94,6 +93,7 @@ class PostgresWarehouse(Warehouse):
         self.name = f"postgresql://{host}:{self._options['port']}/{self._options['dbname']}"
         self._holder: psycopg.Connection[Any] | None = None
 
+    scratch = "unlogged table"  # a crash empties it, with the tables that models made
     keeps_views = False  # one goes with the table it reads when that is made anew
     fingerprint = "hash_record_extended(raw_row, 0)"
 
@@ -157,8 +157,7 @@ class PostgresWarehouse(Warehouse):
         function that says whether a text can be cast: PostgreSQL has it since 16."""
         super().prepare_build(connection)
         make_schema(connection, NEXT)
-        for sql in (NOTES, BUILD_STATE):
-            connection.execute(sql)
+        connection.execute(NOTES)
         self._look_at_tables(connection)
         version = connection.execute("select current_setting('server_version_num')::int")
         connection.execute(can_be(cast("tuple[int]", version.fetchone())[0]))
@@ -197,13 +196,13 @@ class PostgresWarehouse(Warehouse):
         """
         failpoint("publish.checkpoint")
         self._still_held()
-        end = time.monotonic() + PUBLISH_SECONDS
+        end = time.monotonic() + SECONDS
         while time.monotonic() < end:
             try:
                 with self._opened() as connection:
                     publish(connection)
             except (Waited, psycopg.errors.LockNotAvailable):
-                time.sleep(PUBLISH_PAUSE)
+                time.sleep(PAUSE)
             else:
                 failpoint("publish.end")
                 return f"{self.name}, schema marts"

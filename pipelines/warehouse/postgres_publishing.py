@@ -38,6 +38,7 @@ create unlogged table if not exists intermediate.to_publish (
 """
 
 SECONDS, PAUSE = 60.0, 0.2
+"""How long a publication tries to come between readers, and waits before it tries again."""
 
 COLUMNS = """
 (

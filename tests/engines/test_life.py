@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from engines.test_erase import NAME, TEXT, contents, with_a_canary
 from real_postgres import Server
@@ -91,3 +92,22 @@ def test_a_shop_begins_moves_and_erases(
         assert run("sync", "--full", "--json", **moved)["ok"]
         postgres.run("checkpoint")
         assert found(canaries, tmp_path / "data") == found(canaries, database) == set()
+
+
+def test_who_was_synced_a_moment_ago_is_found_and_erased(
+    tmp_path: Path, clean_environment: pytest.MonkeyPatch
+) -> None:
+    """What belongs to a person is known from the marts: they are built before anybody is erased."""
+    room = find()[0]
+    world, phone, _ = with_a_canary(
+        make_world(seed=23, ends_at=NOW, days=2, conversations_per_day=3)
+    )
+    with serve(room.simulate(world, api_key="k", clock=Clock(now=NOW))) as url:
+        name = room.name.upper()
+        run = command(tmp_path, {f"{name}_BASE_URL": url, f"{name}_API_KEY": "k"})
+        run("sync", "--json")
+    with duckdb.connect(tmp_path / "data" / "warehouse.duckdb") as connection:
+        ids = f"select id from {room.schema}.contacts where wa_id = $1"
+        ((contact,),) = connection.execute(ids, [phone]).fetchall()
+    assert run("erase", "--contact", contact, "--json")["rows"] > 3
+    assert found((phone, NAME, TEXT), tmp_path / "data") == set()
