@@ -55,7 +55,8 @@ def test_arrival_order_does_not_matter(warehouse):
 
 
 def test_a_failing_model_is_named_and_no_row_is_shown(warehouse):
-    warehouse.build()  # so that views stand, and a table is what fails
+    warehouse.asks("broken", 0)
+    warehouse.build()  # views stand: what fails is a table
     warehouse.run("alter table raw_kapso.messages rename to broken")
     warehouse.run(
         "create table raw_kapso.messages as select *, 'secret' as fresh from raw_kapso.broken"
