@@ -21,7 +21,9 @@ PALETTES = {
         "grey": "#8a9692",
         "text": "#4d5a56",
         "grid": "#e4e9e7",
-        "heat": ["#eef5f3", "#9fd0c4", "#3f9d8a", "#0b6e5f", "#063f37"],
+        "heat": ["#cfe6df", "#8fc7b9", "#3f9d8a", "#0b6e5f", "#063f37"],
+        # what is written on the heat's low and high half
+        "ink": ["#16211e", "#ffffff"],
     },
     "dark": {
         "blue": "#5bb2ea",
@@ -32,7 +34,8 @@ PALETTES = {
         "grey": "#8b9894",
         "text": "#aab6b2",
         "grid": "#2a3431",
-        "heat": ["#1d2825", "#1f5148", "#2c8674", "#56bfa9", "#b9efe2"],
+        "heat": ["#26433c", "#2a6a5d", "#2f8f7d", "#5fc4af", "#c4f3e8"],
+        "ink": ["#e6ecea", "#101614"],
     },
 }
 
@@ -59,6 +62,25 @@ def days_axis(language: str, *, shown: bool = True) -> Spec:
         "labels": shown,
         "ticks": shown,
         "domain": shown,
+    }
+
+
+def count_label(language: str) -> str:
+    """A number on an axis, as a reader of the language writes it; short when it is long."""
+    short, whole = "format(datum.value, '~s')", "format(datum.value, ',')"
+    if language == "es":
+        short, whole = f"replace({short}, '.', ',')", f"replace({whole}, ',', '.')"
+    return f"datum.value < 10000 ? {whole} : {short}"
+
+
+def counts_axis(language: str) -> Spec:
+    """An axis of whole numbers."""
+    return {
+        "title": None,
+        "tickCount": 4,
+        "tickMinStep": 1,
+        "labelExpr": count_label(language),
+        "minExtent": EXTENT,
     }
 
 
@@ -247,7 +269,7 @@ def stacked(
                 "y": {
                     "field": "low",
                     "type": "quantitative",
-                    "axis": {"title": None, "tickCount": 4, "format": "~s", "minExtent": EXTENT},
+                    "axis": counts_axis(language),
                 },
                 "y2": {"field": "high"},
                 "color": colour,
@@ -271,26 +293,39 @@ def _pieces(
 
 def bars(
     palette: Mapping[str, Any],
+    language: str,
     values: Values,
     *,
     colour: str = "blue",
     parts: Mapping[str, str] | None = None,
     height: int = 220,
 ) -> Spec:
-    """Bars in a given order, with the number on each.
+    """Bars in a given order, with a label on each; without labels, with an axis.
 
     Args:
         values: name, bucket, count; `part` when there are parts; label, on one row of each bar.
-        parts: name → colour.
+        parts: name → colour, from the bottom up.
     """
     names = list(dict.fromkeys(row["name"] for row in values))
     x = {
         "field": "name",
         "type": "ordinal",
         "sort": names,
-        "axis": {"title": None, "labelAngle": 0, "labelOverlap": True, "labelFontSize": 11},
+        "axis": {
+            "title": None,
+            "labelAngle": 0,
+            "labelOverlap": True,
+            "labelFontSize": 11,
+            # The unit below its number: side by side they have no place on a phone.
+            "labelExpr": "split(replace(datum.label, regexp(' (?=[a-z]+$)'), '|'), '|')",
+        },
     }
-    y: Spec = {"field": "count", "type": "quantitative", "axis": None}
+    is_labelled = any(row.get("label") for row in values)
+    y: Spec = {
+        "field": "count",
+        "type": "quantitative",
+        "axis": None if is_labelled else counts_axis(language),
+    }
     colours: Spec = {"value": palette[colour]}
     if parts:
         colours = {
@@ -310,10 +345,14 @@ def bars(
                 "x": x,
                 "y": y,
                 "color": colours,
+                **({"order": {"field": "order", "type": "quantitative"}} if parts else {}),
                 "tooltip": tooltip(values),
             },
         }
     ]
+    if parts:
+        places = {name: place for place, name in enumerate(parts)}
+        values = [{**row, "order": places[row["part"]]} for row in values]
     # The label stands over the whole bar: only the first part of it carries one.
     tops = [
         {**row, "count": sum(r["count"] for r in values if r["name"] == row["name"])}
@@ -330,12 +369,54 @@ def bars(
     return _spec(palette, values, height, *layers)
 
 
+def hours(
+    palette: Mapping[str, Any],
+    language: str,
+    values: Values,
+    days: Sequence[str],
+    *,
+    is_seconds: bool,
+) -> Spec:
+    """Weekdays and hours as a table of colours, with what the colours stand for."""
+    legend: Spec = {"orient": "right", "gradientLength": 120, "gradientThickness": 10}
+    if not is_seconds:
+        legend |= {"labelExpr": count_label(language), "tickMinStep": 1}
+        return heat(palette, values, days, scale={}, legend=legend)
+    numbers = [row["value"] for row in values if row["value"]]
+    ticks = [t for t in SECOND_TICKS if numbers and min(numbers) <= t <= max(numbers)]
+    legend |= {"labelExpr": SECONDS_LABEL, "values": ticks}
+    return heat(palette, values, days, scale={"type": "log"}, legend=legend)
+
+
+def shares(
+    palette: Mapping[str, Any], values: Values, rows: Sequence[str], *, x_title: str
+) -> Spec:
+    """Percentages as a table of colours, each with its number, so that no legend is needed."""
+    spec = heat(
+        palette, values, rows, scale={"domain": [0, 100]}, legend=None, x_title=x_title
+    )  # fmt: skip
+    [colours] = spec["layer"]
+    low, high = palette["ink"]
+    written = {
+        "data": colours["data"],
+        "mark": {"type": "text", "fontSize": 12},
+        "encoding": {
+            "x": colours["encoding"]["x"],
+            "y": colours["encoding"]["y"],
+            "text": {"field": "label", "type": "nominal"},
+            "color": {"condition": {"test": "datum.value >= 60", "value": high}, "value": low},
+        },
+    }
+    return {**spec, "layer": [colours, written]}
+
+
 def heat(
     palette: Mapping[str, Any],
     values: Values,
     days: Sequence[str],
     *,
-    is_seconds: bool,
+    scale: Spec,
+    legend: Spec | None,
     x_title: str | None = None,
 ) -> Spec:
     """A table of colours. What has no value has no colour.
@@ -344,13 +425,10 @@ def heat(
         values: x, day, value, texts for the tooltip, cell.
         days: rows from the top down.
     """
-    scale: Spec = {"range": palette["heat"]}
-    legend: Spec = {"orient": "right", "gradientLength": 120, "gradientThickness": 10}
-    if is_seconds:
-        scale |= {"type": "log"}
-        numbers = [row["value"] for row in values if row["value"]]
-        ticks = [t for t in SECOND_TICKS if numbers and min(numbers) <= t <= max(numbers)]
-        legend |= {"labelExpr": SECONDS_LABEL, "values": ticks}
+    x_axis = {"title": x_title, "labelAngle": 0, "labelOverlap": True, "domain": False}
+    x = {"field": "x", "type": "ordinal", "sort": sorted({row["x"] for row in values})}
+    y = {"field": "day", "type": "ordinal", "sort": list(days), "scale": {"domain": list(days)}}
+    color = {"field": "value", "type": "quantitative", "legend": legend}
     return _spec(
         palette,
         [row for row in values if row["value"] is not None],
@@ -359,30 +437,9 @@ def heat(
             "params": [_click("cell")],
             "mark": {"type": "rect", "cursor": "pointer", "stroke": None},
             "encoding": {
-                "x": {
-                    "field": "x",
-                    "type": "ordinal",
-                    "sort": sorted({row["x"] for row in values}),
-                    "axis": {
-                        "title": x_title,
-                        "labelAngle": 0,
-                        "labelOverlap": True,
-                        "domain": False,
-                    },
-                },
-                "y": {
-                    "field": "day",
-                    "type": "ordinal",
-                    "sort": list(days),
-                    "scale": {"domain": list(days)},
-                    "axis": {"title": None, "domain": False},
-                },
-                "color": {
-                    "field": "value",
-                    "type": "quantitative",
-                    "scale": scale,
-                    "legend": legend,
-                },
+                "x": {**x, "axis": {**x_axis, "ticks": False}},
+                "y": {**y, "axis": {"title": None, "domain": False}},
+                "color": {**color, "scale": {"range": palette["heat"], **scale}},
                 "tooltip": tooltip(values),
             },
         },

@@ -360,7 +360,7 @@ def test_screenshots(
             page.wait_for_selector(".dc-bubble", timeout=SLOW)
         page.wait_for_timeout(500)
         tall = page.evaluate("document.querySelector('.block-container').scrollHeight")
-        page.set_viewport_size({"width": width, "height": min(max(height, tall + 60), 4000)})
+        page.set_viewport_size({"width": width, "height": min(max(height, tall + 60), 6000)})
         page.wait_for_timeout(500)
         page.screenshot(path=folder / f"{name}-{language}-{theme}-{size}.png")
         page.set_viewport_size({"width": width, "height": height})

@@ -158,8 +158,8 @@ def test_whoever_may_sees_names_and_then_texts(shop: Path) -> None:
     place = installation(shop, show_personal_data=True, show_message_text=True)
     read = draw(place, "conversation", thread=link)
     assert "ocultos" not in read.text("dc-note-box")
-    assert "[text] ·" in named.html
-    assert "[text] ·" not in read.html
+    assert "[texto] ·" in named.html
+    assert "[texto] ·" not in read.html
     alone = draw(installation(shop, show_message_text=True), "conversation", thread=link)
     assert "ocultos" in alone.text("dc-note-box")
 
