@@ -3,7 +3,7 @@ never the only mark of a difference."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dashboards.formats import MONTHS
@@ -393,8 +393,10 @@ def shares(
     palette: Mapping[str, Any], values: Values, rows: Sequence[str], *, x_title: str
 ) -> Spec:
     """Percentages as a table of colours, each with its number, so that no legend is needed."""
+    half_a_year = range(1, 7)  # one month alone would be as wide as the page
     spec = heat(
-        palette, values, rows, scale={"domain": [0, 100]}, legend=None, x_title=x_title
+        palette, values, rows, scale={"domain": [0, 100]}, legend=None, x_title=x_title,
+        columns=half_a_year,
     )  # fmt: skip
     [colours] = spec["layer"]
     low, high = palette["ink"]
@@ -419,15 +421,18 @@ def heat(
     scale: Spec,
     legend: Spec | None,
     x_title: str | None = None,
+    columns: Iterable[int] = (),
 ) -> Spec:
     """A table of colours. What has no value has no colour.
 
     Args:
         values: x, day, value, texts for the tooltip, cell.
         days: rows from the top down.
+        columns: places that are there without a value too.
     """
     x_axis = {"title": x_title, "labelAngle": 0, "labelOverlap": True, "domain": False}
-    x = {"field": "x", "type": "ordinal", "sort": sorted({row["x"] for row in values})}
+    places = sorted({row["x"] for row in values} | set(columns))
+    x = {"field": "x", "type": "ordinal", "scale": {"domain": places}}
     y = {"field": "day", "type": "ordinal", "sort": list(days), "scale": {"domain": list(days)}}
     color = {"field": "value", "type": "quantitative", "legend": legend}
     return _spec(

@@ -364,3 +364,25 @@ def test_screenshots(
         page.wait_for_timeout(500)
         page.screenshot(path=folder / f"{name}-{language}-{theme}-{size}.png")
         page.set_viewport_size({"width": width, "height": height})
+
+
+README_PICTURES = {
+    "dashboard-response": ("response-time", "es", "light", (1100, 977)),
+    "dashboard-windows": ("windows", "en", "dark", (1100, 687)),
+    "dashboard-phone": ("", "es", "light", (390, 844)),
+}
+
+
+@pytest.mark.skipif("DOBLECHECK_SCREENSHOTS" not in os.environ, reason="make screenshots")
+@pytest.mark.parametrize("name", README_PICTURES)
+def test_screenshots_of_the_readme(name: str, served: Served, browser: sync_api.Browser) -> None:
+    from PIL import Image
+
+    path, language, theme, (width, height) = README_PICTURES[name]
+    tab = visit(browser, theme=theme)
+    tab.page.set_viewport_size({"width": width, "height": height})
+    page = tab.open(f"{served.url}/{path}?lang={language}")
+    page.wait_for_timeout(500)
+    taken = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    folder = Path(__file__).parents[2] / "docs" / "images"
+    taken.quantize(256).save(folder / f"{name}.png", optimize=True)

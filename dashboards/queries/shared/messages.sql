@@ -13,9 +13,9 @@ where
     and ($channels is null or messages.channel_key = any($channels))
     and messages.occurred_at >= $from_day - interval '2 days'
     and messages.occurred_at < $to_day + interval '3 days'
+    -- no zone is a day from UTC: only near the ends of the view the local time can decide, which is
+    -- slow to find for millions of rows
     and (
-        -- no zone is a day from UTC: only near the ends of the view the local time, which is slow to
-        -- find for millions of rows, can decide
         (
             messages.occurred_at >= $from_day + interval '2 days'
             and messages.occurred_at < $to_day - interval '2 days'
