@@ -207,6 +207,7 @@ def stopped(folder: Path, count: int) -> Iterator[Figure]:
         db.execute(ENDLESS)
     with served(folder) as server:
         endless, others = asyncio.run(beside_an_endless_query(server, count))
+        memory = most_memory(server.pid)
     told = "the page says so" if endless.was_stopped else "**the page does not say so**"
     yield Figure(
         "a query that never ends: until it is stopped", endless.seconds, "s", "<= 12", told
@@ -215,6 +216,7 @@ def stopped(folder: Path, count: int) -> Iterator[Figure]:
                  f"{len(others)} pages")  # fmt: skip
     failed = sum(not page.is_good for page in others)
     yield Figure("pages of the others that failed", failed, "", "<= 0")
+    yield Figure("memory of the server at most", memory, "MB", "<= 3072")
 
 
 def main() -> None:
