@@ -45,6 +45,9 @@ SECONDS_LABEL = (
     ": datum.value < 86400 ? round(datum.value / 3600) + ' h' : round(datum.value / 86400) + ' d'"
 )
 PICK = "pick"
+MANY = 120
+"""Buckets of a chart, beyond which each is a few pixels wide."""
+
 EXTENT = 44
 """Pixels for the numbers of an axis, the same in charts that stand below each other."""
 
@@ -58,6 +61,7 @@ def days_axis(language: str, *, shown: bool = True) -> Spec:
         "labelExpr": label,
         "grid": False,
         "labelOverlap": True,
+        "labelSeparation": 6,
         "tickCount": 8,
         "labels": shown,
         "ticks": shown,
@@ -66,11 +70,11 @@ def days_axis(language: str, *, shown: bool = True) -> Spec:
 
 
 def count_label(language: str) -> str:
-    """A number on an axis, as a reader of the language writes it; short when it is long."""
-    short, whole = "format(datum.value, '~s')", "format(datum.value, ',')"
+    """A number on an axis, as a reader of the language writes it; in millions when it is long."""
+    millions, whole = "format(datum.value / 1e6, '~g')", "format(datum.value, ',')"
     if language == "es":
-        short, whole = f"replace({short}, '.', ',')", f"replace({whole}, ',', '.')"
-    return f"datum.value < 10000 ? {whole} : {short}"
+        millions, whole = f"replace({millions}, '.', ',')", f"replace({whole}, ',', '.')"
+    return f"datum.value < 1e6 ? {whole} : {millions} + ' M'"
 
 
 def counts_axis(language: str) -> Spec:
@@ -165,6 +169,7 @@ def percentiles(
     """
     lines = [key for key in ("p50", "p90", "previous") if any(v.get(key) for v in values)]
     numbers = [row.get(key) for row in values for key in lines]
+    is_long = len(values) > MANY
     colours = {"p50": palette["blue"], "p90": palette["orange"], "previous": palette["grey"]}
     dashes = {"p50": [1, 0], "p90": [7, 3], "previous": [2, 3]}
     long = [
@@ -200,7 +205,7 @@ def percentiles(
             "encoding": {**encoding, "strokeDash": dash},
         },
         {
-            "mark": {"type": "point", "filled": True, "size": 26},
+            "mark": {"type": "point", "filled": True, "size": 8 if is_long else 26},
             "encoding": {**encoding, "opacity": {"value": 1}},
         },
         {
@@ -261,7 +266,7 @@ def stacked(
             "mark": {
                 "type": "rect",
                 "cursor": "pointer" if is_clickable else "default",
-                "x2Offset": -1,
+                "x2Offset": 0 if len(values) > MANY else -1,  # thin bars would be all gap
             },
             "encoding": {
                 "x": _whole(values, _days(language, shown=shown)),
@@ -385,7 +390,8 @@ def hours(
         return heat(palette, values, days, scale={}, legend=legend)
     numbers = [row["value"] for row in values if row["value"]]
     ticks = [t for t in SECOND_TICKS if numbers and min(numbers) <= t <= max(numbers)]
-    legend |= {"labelExpr": SECONDS_LABEL, "values": ticks}
+    ends = [min(numbers), max(numbers)] if numbers else []
+    legend |= {"labelExpr": SECONDS_LABEL, "values": ticks if len(ticks) > 1 else ends}
     return heat(palette, values, days, scale={"type": "log"}, legend=legend)
 
 
@@ -402,7 +408,7 @@ def shares(
     low, high = palette["ink"]
     written = {
         "data": colours["data"],
-        "mark": {"type": "text", "fontSize": 12},
+        "mark": {"type": "text", "fontSize": 11},
         "encoding": {
             "x": colours["encoding"]["x"],
             "y": colours["encoding"]["y"],

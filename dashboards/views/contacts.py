@@ -111,7 +111,8 @@ def _cohorts(sheet: Sheet) -> None:
                     "x": row["months_later"],
                     "day": names[row["cohort"]],
                     "value": 100 * row["people"] / sizes[row["cohort"]],
-                    "label": sheet.percent(row["people"], sizes[row["cohort"]]),
+                    # short: a year of them stands side by side on a phone
+                    "label": sheet.number(100 * row["people"] / sizes[row["cohort"]]),
                     "cell": f"{row['cohort']}-{row['months_later']}",
                 },
                 {

@@ -138,3 +138,14 @@ def test_nothing_in_a_heat_map_looks_like_no_value() -> None:
     for theme, card in (("light", VARIABLES["card"][0]), ("dark", VARIABLES["card"][1])):
         low, high = sorted((light(charts.PALETTES[theme]["heat"][0]), light(card)))
         assert (high + 0.05) / (low + 0.05) > 1.25, theme
+
+
+def test_a_heat_map_says_what_its_colours_stand_for() -> None:
+    def labels(*seconds: float) -> list[float]:
+        rows = [{"x": i, "day": "lun", "value": s, "cell": f"1-{i}"} for i, s in enumerate(seconds)]
+        spec = charts.hours(charts.PALETTES["dark"], "es", rows, ["lun"], is_seconds=True)
+        found: list[float] = spec["layer"][0]["encoding"]["color"]["legend"]["values"]
+        return found
+
+    assert labels(400, 700) == [400, 700]
+    assert labels(5, 4000) == [10, 60, 300, 900, 3600]
