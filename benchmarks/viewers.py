@@ -35,6 +35,7 @@ from dashboards.reading import SECONDS
 
 PAGES = ("", "response-time", "windows", "team", "delivery", "calls", "contacts", "conversation",
          "health")  # fmt: skip
+ENDLESS_PAGE = "calls"
 PERIODS = ("7d", "30d", "30d", "90d", "365d")
 SCOPES = ("any", "human")
 THINKS = 10.0
@@ -70,13 +71,15 @@ class Opened:
 class Viewer:
     """One session: opens pages and waits until each is whole."""
 
-    def __init__(self, connection: aiohttp.ClientWebSocketResponse, luck: random.Random) -> None:
-        self._connection, self._luck = connection, luck
+    def __init__(
+        self, connection: aiohttp.ClientWebSocketResponse, luck: random.Random, pages: Sequence[str]
+    ) -> None:
+        self._connection, self._luck, self._pages = connection, luck, pages
 
     async def any_page(self) -> Opened:
         """Open a page with a view, as it comes."""
         view = {"period": self._luck.choice(PERIODS), "scope": self._luck.choice(SCOPES)}
-        return await self.page(self._luck.choice(PAGES), view)
+        return await self.page(self._luck.choice(self._pages), view)
 
     async def page(self, name: str, view: dict[str, str]) -> Opened:
         """Open a page and read all of it."""
@@ -114,15 +117,17 @@ class Viewer:
 
 
 @asynccontextmanager
-async def viewers(url: str, count: int) -> AsyncIterator[list[Viewer]]:
-    """So many sessions, connected."""
+async def viewers(
+    url: str, count: int, pages: Sequence[str] = PAGES
+) -> AsyncIterator[list[Viewer]]:
+    """So many sessions, connected, who look at these pages."""
     stream = f"{url.replace('http', 'ws', 1)}/_stcore/stream"
     async with aiohttp.ClientSession() as client, AsyncExitStack() as stack:
         found = []
         for i in range(count):
             opening = client.ws_connect(stream, protocols=("streamlit",), max_msg_size=0)
             connection = await stack.enter_async_context(opening)
-            found.append(Viewer(connection, random.Random(i)))  # noqa: S311 - repeatable
+            found.append(Viewer(connection, random.Random(i), pages))  # noqa: S311 - repeatable
         yield found
 
 
@@ -156,11 +161,13 @@ async def loads(server: Served, count: int) -> tuple[list[Opened], list[Opened],
 
 async def beside_an_endless_query(server: Served, count: int) -> tuple[Opened, list[Opened]]:
     """The page whose query never ends, and those that the others opened meanwhile."""
-    async with viewers(server.url, count) as there:
+    pages = [page for page in PAGES if page != ENDLESS_PAGE]
+    async with viewers(server.url, count, pages) as there:
         first, *others = there
-        endless = asyncio.create_task(first.page("calls", {}))
+        await asyncio.gather(*(viewer.any_page() for viewer in others))  # a server that has begun
+        endless = asyncio.create_task(first.page(ENDLESS_PAGE, {}))
         around = await browse(others, SECONDS)
-        return await endless, [opened for opened in around if opened.page != "calls"]
+        return await endless, around
 
 
 def cpu_seconds(pid: int) -> float:

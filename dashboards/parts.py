@@ -75,7 +75,8 @@ def tiles(sheet: Sheet, shown: Sequence[Tile]) -> None:
         f"{f'<span class=dc-delta>{escape(tile.delta)}</span>' if tile.delta else ''}</div></div>"
         for tile in shown
     )
-    st.html(f'<div class="dc-tiles">{cells}</div>')
+    many = " many" if len(shown) > 6 else ""
+    st.html(f'<div class="dc-tiles{many}">{cells}</div>')
 
 
 def _label(sheet: Sheet, key: str) -> Html:

@@ -166,6 +166,22 @@ def outside(asked: list[str]) -> list[str]:
     ]
 
 
+@pytest.mark.parametrize("width", [390, 800, 1100, 1280, 1440])
+def test_a_number_stands_inside_its_tile(
+    width: int, served: Served, browser: sync_api.Browser
+) -> None:
+    tab = visit(browser)
+    tab.page.set_viewport_size({"width": width, "height": 800})
+    for path in ("", "response-time", "windows", "delivery"):
+        page = tab.open(f"{served.url}/{path}?lang=es")
+        page.locator(".dc-value").first.wait_for(timeout=SLOW)
+        wider = page.evaluate(
+            "[...document.querySelectorAll('.dc-value')]"
+            ".filter(v => v.scrollWidth > v.clientWidth).map(v => v.innerText)"
+        )
+        assert wider == [], path
+
+
 @pytest.mark.parametrize("size", ["phone", "wide"])
 def test_every_page_draws_within_the_screen_and_asks_nobody_outside(
     size: str, served: Served, browser: sync_api.Browser
@@ -367,10 +383,12 @@ def test_screenshots(
 
 
 README_PICTURES = {
-    "dashboard-response": ("response-time", "es", "light", (1100, 977)),
-    "dashboard-windows": ("windows", "en", "dark", (1100, 687)),
+    "dashboard-response": ("response-time", "es", "light", (1440, 1280)),
+    "dashboard-windows": ("windows", "en", "dark", (1440, 900)),
     "dashboard-phone": ("", "es", "light", (390, 844)),
 }
+WIDEST = 1100
+"""Pixels of a picture of the README."""
 
 
 @pytest.mark.skipif("DOBLECHECK_SCREENSHOTS" not in os.environ, reason="make screenshots")
@@ -384,5 +402,6 @@ def test_screenshots_of_the_readme(name: str, served: Served, browser: sync_api.
     page = tab.open(f"{served.url}/{path}?lang={language}")
     page.wait_for_timeout(500)
     taken = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    taken.thumbnail((WIDEST, height))
     folder = Path(__file__).parents[2] / "docs" / "images"
     taken.quantize(256).save(folder / f"{name}.png", optimize=True)

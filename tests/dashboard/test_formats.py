@@ -50,6 +50,15 @@ def test_numbers_follow_the_language() -> None:
     assert formats.percent(0, 0, "en") == formats.percent(None, 3, "es") == "–"
 
 
+def test_money_has_cents_where_they_matter() -> None:
+    for value, es, en in (
+        (12.5, "12,50", "12.50"), (999.994, "999,99", "999.99"), (49965.78, "49.966", "49,966"),
+    ):  # fmt: skip
+        assert formats.money(value, "es").replace("\xa0", " ") == f"US$ {es}"
+        assert formats.money(value, "en").replace("\xa0", " ") == f"US$ {en}"
+    assert formats.money(None, "es") == "–"
+
+
 def test_times_are_the_channels_own() -> None:
     instant = datetime(2026, 11, 21, 2, 5, tzinfo=UTC)
     shown = formats.moment(instant, "America/Argentina/Buenos_Aires", "es")
