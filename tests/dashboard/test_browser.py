@@ -394,14 +394,12 @@ WIDEST = 1100
 @pytest.mark.skipif("DOBLECHECK_SCREENSHOTS" not in os.environ, reason="make screenshots")
 @pytest.mark.parametrize("name", README_PICTURES)
 def test_screenshots_of_the_readme(name: str, served: Served, browser: sync_api.Browser) -> None:
-    from PIL import Image
-
     path, language, theme, (width, height) = README_PICTURES[name]
-    tab = visit(browser, theme=theme)
-    tab.page.set_viewport_size({"width": width, "height": height})
-    page = tab.open(f"{served.url}/{path}?lang={language}")
+    context = browser.new_context(
+        viewport={"width": width, "height": height},
+        device_scale_factor=min(1, WIDEST / width),
+        color_scheme=theme,
+    )
+    page = Visit(context.new_page()).open(f"{served.url}/{path}?lang={language}")
     page.wait_for_timeout(500)
-    taken = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-    taken.thumbnail((WIDEST, height))
-    folder = Path(__file__).parents[2] / "docs" / "images"
-    taken.quantize(256).save(folder / f"{name}.png", optimize=True)
+    page.screenshot(path=Path(__file__).parents[2] / "docs" / "images" / f"{name}.png")
