@@ -23,6 +23,7 @@ FULL = [
     ["receiver"],
     ["serve"],
     ["dashboard"],
+    ["viewers"],
 ]
 SMALL = [
     ["start"],
@@ -34,6 +35,7 @@ SMALL = [
     ["receiver", "--seconds", "2"],
     ["serve", "--days", "3", "--cycles", "1"],
     ["dashboard", "--messages", "20000"],
+    ["viewers", "--viewers", "5", "--messages", "20000"],
 ]
 
 

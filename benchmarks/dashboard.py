@@ -18,6 +18,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from statistics import median
@@ -244,8 +245,16 @@ def queries(place: Any) -> Iterator[tuple[str, str, float, float, int]]:
             yield name, view, median(took), median(worked), len(answer.rows)
 
 
+@dataclass(frozen=True)
+class Served:
+    """A dashboard in a process of its own."""
+
+    url: str
+    pid: int
+
+
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
+def served(folder: Path) -> Iterator[Served]:
     """The dashboard in a process of its own."""
     config = folder / "doblecheck.toml"
     config.write_text(f'data_dir = "{folder}"\n[dashboard]\nstale_after_minutes = 1e9\n')
@@ -262,7 +271,7 @@ def served(folder: Path) -> Iterator[str]:
                 break
             except OSError:
                 time.sleep(0.1)
-        yield url
+        yield Served(url, process.pid)
     finally:
         process.terminate()
         process.wait(10)
@@ -277,11 +286,11 @@ def pages(folder: Path, period: str) -> Iterator[tuple[str, float]]:
         " && !document.querySelector('[data-stale=true]')"
     )
     chromium = shutil.which("chromium")
-    with served(folder) as url, sync_playwright() as play:
+    with served(folder) as server, sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1440, "height": 900}, locale="en-US")
         begun = time.perf_counter()
-        page.goto(f"{url}/?period={period}")
+        page.goto(f"{server.url}/?period={period}")
         page.wait_for_selector("[data-testid=lead]", timeout=60_000)
         page.wait_for_function(done, timeout=60_000)
         yield FIRST, time.perf_counter() - begun

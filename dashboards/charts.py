@@ -3,7 +3,7 @@ never the only mark of a difference."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dashboards.formats import MONTHS
@@ -17,22 +17,25 @@ PALETTES = {
         "orange": "#d98200",
         "green": "#00805f",
         "red": "#c2410c",
-        "sky": "#4aa3d8",
+        "sky": "#6db6e3",
         "grey": "#8a9692",
         "text": "#4d5a56",
         "grid": "#e4e9e7",
-        "heat": ["#eef5f3", "#9fd0c4", "#3f9d8a", "#0b6e5f", "#063f37"],
+        "heat": ["#cfe6df", "#8fc7b9", "#3f9d8a", "#0b6e5f", "#063f37"],
+        # what is written on the heat's low and high half
+        "ink": ["#16211e", "#ffffff"],
     },
     "dark": {
         "blue": "#5bb2ea",
         "orange": "#f0ac45",
         "green": "#3fc39c",
         "red": "#f2794a",
-        "sky": "#8fd0f5",
+        "sky": "#d4ecfb",
         "grey": "#8b9894",
         "text": "#aab6b2",
         "grid": "#2a3431",
-        "heat": ["#1d2825", "#1f5148", "#2c8674", "#56bfa9", "#b9efe2"],
+        "heat": ["#26433c", "#2a6a5d", "#2f8f7d", "#5fc4af", "#c4f3e8"],
+        "ink": ["#e6ecea", "#101614"],
     },
 }
 
@@ -42,6 +45,9 @@ SECONDS_LABEL = (
     ": datum.value < 86400 ? round(datum.value / 3600) + ' h' : round(datum.value / 86400) + ' d'"
 )
 PICK = "pick"
+MANY = 120
+"""Buckets of a chart, beyond which each is a few pixels wide."""
+
 EXTENT = 44
 """Pixels for the numbers of an axis, the same in charts that stand below each other."""
 
@@ -55,10 +61,30 @@ def days_axis(language: str, *, shown: bool = True) -> Spec:
         "labelExpr": label,
         "grid": False,
         "labelOverlap": True,
+        "labelSeparation": 6,
         "tickCount": 8,
         "labels": shown,
         "ticks": shown,
         "domain": shown,
+    }
+
+
+def count_label(language: str) -> str:
+    """A number on an axis, as a reader of the language writes it; in millions when it is long."""
+    millions, whole = "format(datum.value / 1e6, '~g')", "format(datum.value, ',')"
+    if language == "es":
+        millions, whole = f"replace({millions}, '.', ',')", f"replace({whole}, ',', '.')"
+    return f"datum.value < 1e6 ? {whole} : {millions} + ' M'"
+
+
+def counts_axis(language: str) -> Spec:
+    """An axis of whole numbers."""
+    return {
+        "title": None,
+        "tickCount": 4,
+        "tickMinStep": 1,
+        "labelExpr": count_label(language),
+        "minExtent": EXTENT,
     }
 
 
@@ -143,6 +169,7 @@ def percentiles(
     """
     lines = [key for key in ("p50", "p90", "previous") if any(v.get(key) for v in values)]
     numbers = [row.get(key) for row in values for key in lines]
+    is_long = len(values) > MANY
     colours = {"p50": palette["blue"], "p90": palette["orange"], "previous": palette["grey"]}
     dashes = {"p50": [1, 0], "p90": [7, 3], "previous": [2, 3]}
     long = [
@@ -178,7 +205,7 @@ def percentiles(
             "encoding": {**encoding, "strokeDash": dash},
         },
         {
-            "mark": {"type": "point", "filled": True, "size": 26},
+            "mark": {"type": "point", "filled": True, "size": 8 if is_long else 26},
             "encoding": {**encoding, "opacity": {"value": 1}},
         },
         {
@@ -239,7 +266,7 @@ def stacked(
             "mark": {
                 "type": "rect",
                 "cursor": "pointer" if is_clickable else "default",
-                "x2Offset": -1,
+                "x2Offset": 0 if len(values) > MANY else -1,  # thin bars would be all gap
             },
             "encoding": {
                 "x": _whole(values, _days(language, shown=shown)),
@@ -247,7 +274,7 @@ def stacked(
                 "y": {
                     "field": "low",
                     "type": "quantitative",
-                    "axis": {"title": None, "tickCount": 4, "format": "~s", "minExtent": EXTENT},
+                    "axis": counts_axis(language),
                 },
                 "y2": {"field": "high"},
                 "color": colour,
@@ -271,26 +298,40 @@ def _pieces(
 
 def bars(
     palette: Mapping[str, Any],
+    language: str,
     values: Values,
     *,
     colour: str = "blue",
     parts: Mapping[str, str] | None = None,
     height: int = 220,
 ) -> Spec:
-    """Bars in a given order, with the number on each.
+    """Bars in a given order, with a label on each; without labels, with an axis.
 
     Args:
         values: name, bucket, count; `part` when there are parts; label, on one row of each bar.
-        parts: name → colour.
+        parts: name → colour, from the bottom up.
     """
     names = list(dict.fromkeys(row["name"] for row in values))
     x = {
         "field": "name",
         "type": "ordinal",
         "sort": names,
-        "axis": {"title": None, "labelAngle": 0, "labelOverlap": True, "labelFontSize": 11},
+        "axis": {
+            "title": None,
+            "labelAngle": 0,
+            "labelOverlap": True,
+            "labelFontSize": 11,
+            "labelSeparation": 4,
+            # The unit below its number: side by side they have no place on a phone.
+            "labelExpr": "split(replace(datum.label, regexp(' (?=[a-z]+$)'), '|'), '|')",
+        },
     }
-    y: Spec = {"field": "count", "type": "quantitative", "axis": None}
+    is_labelled = any(row.get("label") for row in values)
+    y: Spec = {
+        "field": "count",
+        "type": "quantitative",
+        "axis": None if is_labelled else counts_axis(language),
+    }
     colours: Spec = {"value": palette[colour]}
     if parts:
         colours = {
@@ -310,10 +351,14 @@ def bars(
                 "x": x,
                 "y": y,
                 "color": colours,
+                **({"order": {"field": "order", "type": "quantitative"}} if parts else {}),
                 "tooltip": tooltip(values),
             },
         }
     ]
+    if parts:
+        places = {name: place for place, name in enumerate(parts)}
+        values = [{**row, "order": places[row["part"]]} for row in values]
     # The label stands over the whole bar: only the first part of it carries one.
     tops = [
         {**row, "count": sum(r["count"] for r in values if r["name"] == row["name"])}
@@ -330,27 +375,72 @@ def bars(
     return _spec(palette, values, height, *layers)
 
 
+def hours(
+    palette: Mapping[str, Any],
+    language: str,
+    values: Values,
+    days: Sequence[str],
+    *,
+    is_seconds: bool,
+) -> Spec:
+    """Weekdays and hours as a table of colours, with what the colours stand for."""
+    legend: Spec = {"orient": "right", "gradientLength": 120, "gradientThickness": 10}
+    if not is_seconds:
+        legend |= {"labelExpr": count_label(language), "tickMinStep": 1}
+        return heat(palette, values, days, scale={}, legend=legend)
+    numbers = [row["value"] for row in values if row["value"]]
+    ticks = [t for t in SECOND_TICKS if numbers and min(numbers) <= t <= max(numbers)]
+    ends = [min(numbers), max(numbers)] if numbers else []
+    legend |= {"labelExpr": SECONDS_LABEL, "values": ticks if len(ticks) > 1 else ends}
+    return heat(palette, values, days, scale={"type": "log"}, legend=legend)
+
+
+def shares(
+    palette: Mapping[str, Any], values: Values, rows: Sequence[str], *, x_title: str
+) -> Spec:
+    """Percentages as a table of colours, each with its number, so that no legend is needed."""
+    half_a_year = range(1, 7)  # one month alone would be as wide as the page
+    spec = heat(
+        palette, values, rows, scale={"domain": [0, 100]}, legend=None, x_title=x_title,
+        columns=half_a_year,
+    )  # fmt: skip
+    [colours] = spec["layer"]
+    low, high = palette["ink"]
+    written = {
+        "data": colours["data"],
+        "mark": {"type": "text", "fontSize": 11},
+        "encoding": {
+            "x": colours["encoding"]["x"],
+            "y": colours["encoding"]["y"],
+            "text": {"field": "label", "type": "nominal"},
+            "color": {"condition": {"test": "datum.value >= 60", "value": high}, "value": low},
+        },
+    }
+    return {**spec, "layer": [colours, written]}
+
+
 def heat(
     palette: Mapping[str, Any],
     values: Values,
     days: Sequence[str],
     *,
-    is_seconds: bool,
+    scale: Spec,
+    legend: Spec | None,
     x_title: str | None = None,
+    columns: Iterable[int] = (),
 ) -> Spec:
     """A table of colours. What has no value has no colour.
 
     Args:
         values: x, day, value, texts for the tooltip, cell.
         days: rows from the top down.
+        columns: places that are there without a value too.
     """
-    scale: Spec = {"range": palette["heat"]}
-    legend: Spec = {"orient": "right", "gradientLength": 120, "gradientThickness": 10}
-    if is_seconds:
-        scale |= {"type": "log"}
-        numbers = [row["value"] for row in values if row["value"]]
-        ticks = [t for t in SECOND_TICKS if numbers and min(numbers) <= t <= max(numbers)]
-        legend |= {"labelExpr": SECONDS_LABEL, "values": ticks}
+    x_axis = {"title": x_title, "labelAngle": 0, "labelOverlap": True, "domain": False}
+    places = sorted({row["x"] for row in values} | set(columns))
+    x = {"field": "x", "type": "ordinal", "scale": {"domain": places}}
+    y = {"field": "day", "type": "ordinal", "sort": list(days), "scale": {"domain": list(days)}}
+    color = {"field": "value", "type": "quantitative", "legend": legend}
     return _spec(
         palette,
         [row for row in values if row["value"] is not None],
@@ -359,30 +449,9 @@ def heat(
             "params": [_click("cell")],
             "mark": {"type": "rect", "cursor": "pointer", "stroke": None},
             "encoding": {
-                "x": {
-                    "field": "x",
-                    "type": "ordinal",
-                    "sort": sorted({row["x"] for row in values}),
-                    "axis": {
-                        "title": x_title,
-                        "labelAngle": 0,
-                        "labelOverlap": True,
-                        "domain": False,
-                    },
-                },
-                "y": {
-                    "field": "day",
-                    "type": "ordinal",
-                    "sort": list(days),
-                    "scale": {"domain": list(days)},
-                    "axis": {"title": None, "domain": False},
-                },
-                "color": {
-                    "field": "value",
-                    "type": "quantitative",
-                    "scale": scale,
-                    "legend": legend,
-                },
+                "x": {**x, "axis": {**x_axis, "ticks": False}},
+                "y": {**y, "axis": {"title": None, "domain": False}},
+                "color": {**color, "scale": {"range": palette["heat"], **scale}},
                 "tooltip": tooltip(values),
             },
         },

@@ -56,8 +56,10 @@ def duration(seconds: float | None) -> str:
 
 
 def money(value: float | None, language: str) -> str:
-    """US dollars."""
-    return NOTHING if value is None else f"US${SPACE}{number(value, language, 2)}"
+    """US dollars: `US$ 12.50`, and no cents from a thousand up."""
+    if value is None:
+        return NOTHING
+    return f"US${SPACE}{number(value, language, 2 if abs(value) < 1000 else 0)}"
 
 
 def day(value: date | None, language: str, *, with_year: bool = True) -> str:

@@ -69,14 +69,21 @@ def tiles(sheet: Sheet, shown: Sequence[Tile]) -> None:
     """A row of numbers, each with its definition."""
     cells = "".join(
         f'<div class="dc-tile {tile.tone}" data-tile="{tile.key}">'
-        f'<div class="dc-label">{escape(sheet.t(f"tile.{tile.key}.name"))}'
-        f"{hint(sheet.t(f'tile.{tile.key}.means'))}</div>"
+        f'<div class="dc-label">{_label(sheet, tile.key)}</div>'
         f'<div class="dc-value">{escape(tile.value)}</div>'
         f'<div class="dc-note">{escape(tile.note)}'
         f"{f'<span class=dc-delta>{escape(tile.delta)}</span>' if tile.delta else ''}</div></div>"
         for tile in shown
     )
-    st.html(f'<div class="dc-tiles">{cells}</div>')
+    many = " many" if len(shown) > 6 else ""
+    st.html(f'<div class="dc-tiles{many}">{cells}</div>')
+
+
+def _label(sheet: Sheet, key: str) -> Html:
+    """A tile's name and its question mark, which never stands alone on a line."""
+    rest, _, last = escape(sheet.t(f"tile.{key}.name")).rpartition(" ")
+    mark = hint(sheet.t(f"tile.{key}.means"))
+    return Html(f'{rest} <span class="dc-together">{last}{mark}</span>'.lstrip())
 
 
 def hint(text: str) -> Html:
@@ -133,11 +140,25 @@ def note(text: str, tone: str = "") -> None:
     st.html(f'<div class="dc-note-box {tone}" role="status">{_marked(text)}</div>')
 
 
-def legend(names: Mapping[str, str]) -> None:
-    """What the colours of a chart mean: name → colour. It wraps, as one inside the chart can't."""
+def legend(names: Mapping[str, str], *, first: str = "") -> None:
+    """What the colours of a chart mean: name → colour. It wraps, as one inside the chart can't.
+
+    Args:
+        first: how to tell them apart without colours: in what order they stand.
+    """
     marks = "".join(
         f'<span><i style="background:{palette()[colour]}"></i>{escape(name)}</span>'
         for name, colour in names.items()
+    )
+    st.html(f'<div class="dc-colours">{html(first)}{marks}</div>')
+
+
+def legend_of_lines(names: Mapping[str, tuple[str, str]]) -> None:
+    """What the lines of a chart mean: name → colour and dash, in words of CSS."""
+    marks = "".join(
+        f'<span><i class="line" style="border-top:2px {dash} {palette()[colour]}"></i>'
+        f"{escape(name)}</span>"
+        for name, (colour, dash) in names.items()
     )
     st.html(f'<div class="dc-colours">{marks}</div>')
 
@@ -238,11 +259,7 @@ def table(
     )
     body = "".join(
         f'<tr class="{"foot" if i >= len(rows) - foot else ""}">'
-        + "".join(
-            f'<td class="{"num" if key.endswith("#") else ""}" data-label="{escape(columns[key])}">'
-            f"{html(row.get(key.rstrip('#'), ''))}</td>"
-            for key in columns
-        )
+        + "".join(_cell(key, columns[key], html(row.get(key.rstrip("#"), ""))) for key in columns)
         + "</tr>"
         for i, row in enumerate(rows)
     )
@@ -250,6 +267,12 @@ def table(
         f'<div class="dc-scroll"><table class="dc-table"><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
+
+
+def _cell(key: str, name: str, text: Html) -> str:
+    """One cell; on a phone, where it carries its heading along, one without a value is left out."""
+    kind = ("num " if key.endswith("#") else "") + ("none" if text == formats.NOTHING else "")
+    return f'<td class="{kind.strip()}" data-label="{escape(name)}">{text}</td>'
 
 
 def link(sheet: Sheet, thread: str, text: str) -> Html:

@@ -26,6 +26,9 @@ from pipelines.warehouse.embedded import DuckDBWarehouse
 SECONDS = 10.0
 """A query that takes longer is stopped."""
 
+MEMORY = "2GB"
+"""What the queries of all viewers may use together; beyond it they work on disk, or are stopped."""
+
 Row = dict[str, Any]
 
 log = logging.getLogger(__name__)
@@ -106,7 +109,7 @@ class Reader:
             if self._kept is not None and self._kept[0] == version.name:
                 return
             stack = ExitStack()
-            stack.enter_context(self._warehouse.reader())
+            stack.enter_context(self._warehouse.reader(memory=MEMORY))
             if self._kept is not None:
                 self._kept[1].close()
             self._kept = (version.name, stack)
@@ -130,6 +133,7 @@ def _plain(value: Any) -> Any:
 
 REASONS = {
     "InterruptException": "too_slow",
+    "OutOfMemoryException": "too_large",
     "QueryCanceled": "too_slow",
     "CatalogException": "missing",
     "BinderException": "missing",

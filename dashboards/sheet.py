@@ -40,6 +40,12 @@ def say(language: str, key: str, **values: Any) -> str:
     return str(entry[language]).format(**values)
 
 
+def word(language: str, kind: str, name: str) -> str:
+    """A provider's own word in the reader's; as the provider writes it when nobody knows it."""
+    known = words()["word"][kind].get(name.lower())
+    return str(known[language]) if known else name
+
+
 def agent_name(language: str, key: str | None, agents: Mapping[str, str | None]) -> str:
     """What to call an agent."""
     if key is None:
@@ -83,6 +89,9 @@ class Sheet:
 
     def t(self, key: str, **values: Any) -> str:
         return say(self.language, key, **values)
+
+    def word(self, kind: str, name: str) -> str:
+        return word(self.language, kind, name)
 
     def rows(self, name: str, *, filters: Filters | None = None, **extra: Any) -> list[Row]:
         """The rows of a query of the view, or of another.

@@ -5,6 +5,7 @@ select
     count(*) filter (where direction = 'inbound' and is_answered) as answered_inbound,
     count(*) filter (where is_missed) as missed,
     count(callback_seconds) as called_back,
+    count(duration_seconds) as talks,
     percentile_cont(0.5) within group (order by callback_seconds) as p50_callback_seconds,
     percentile_cont(0.9) within group (order by callback_seconds) as p90_callback_seconds,
     percentile_cont(0.5) within group (order by duration_seconds) as p50_duration_seconds

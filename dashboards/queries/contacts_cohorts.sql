@@ -25,20 +25,22 @@ cohorts as (
 
     select
         person,
-        active_month,
-        min(active_month) over (partition by person) as cohort_month
+        min(active_month) as cohort_month
     from requests
+    group by person
 
 )
 
 select
-    cast(cohort_month as date) as cohort,
+    cast(cohorts.cohort_month as date) as cohort,
     cast(
-        (extract(year from active_month) - extract(year from cohort_month)) * 12
-        + extract(month from active_month) - extract(month from cohort_month) as integer
+        (extract(year from requests.active_month) - extract(year from cohorts.cohort_month)) * 12
+        + extract(month from requests.active_month)
+        - extract(month from cohorts.cohort_month) as integer
     ) as months_later,
     count(*) as people
-from cohorts
-where cohort_month > $to_day - interval '12 months'
+from requests
+inner join cohorts on requests.person = cohorts.person
+where cohorts.cohort_month > $to_day - interval '12 months'
 group by cohort, months_later
 order by cohort, months_later

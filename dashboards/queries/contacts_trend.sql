@@ -5,21 +5,20 @@ writers as (
 
     select
         people.person,
-        people.first_request_at,
-        date_trunc($grain, messages.local_occurred_at) as bucket,
-        min(messages.occurred_at) as first_at
+        cast(date_trunc($grain, messages.local_occurred_at) as date) as bucket,
+        bool_or(messages.occurred_at = people.first_request_at) as is_new
     from @messages as messages
     inner join @people as people on messages.contact_key = people.contact_key
     where messages.is_request
-    group by people.person, people.first_request_at, date_trunc($grain, messages.local_occurred_at)
+    group by 1, 2
 
 )
 
 select
-    cast(bucket as date) as bucket,
+    bucket,
     count(*) as people,
-    count(*) filter (where first_at = first_request_at) as new_people,
-    count(*) filter (where first_at > first_request_at) as returning_people
+    count(*) filter (where is_new) as new_people,
+    count(*) filter (where not is_new) as returning_people
 from writers
 group by writers.bucket
 order by writers.bucket

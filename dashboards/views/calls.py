@@ -73,7 +73,11 @@ def _tiles(sheet: Sheet, now: Row, before: Row) -> None:
                     "seconds",
                 ),
             ),
-            Tile("talk", formats.duration(now["p50_duration_seconds"])),
+            Tile(
+                "talk",
+                formats.duration(now["p50_duration_seconds"]),
+                sheet.t("n", n=sheet.number(now["talks"])),
+            ),
         ],
     )
 
@@ -91,7 +95,7 @@ def _trend(sheet: Sheet, n: str) -> None:
             for row in parts.timeline(sheet, sheet.rows("calls_trend"))
         ]
         names = {key: (sheet.t(f"calls.{key}"), colour) for key, colour in PARTS.items()}
-        parts.legend(dict(names.values()))
+        parts.legend(dict(names.values()), first=sheet.t("bottom_up"))
         spec = charts.stacked(
             parts.palette(), sheet.language, values, names, height=240, is_clickable=False
         )

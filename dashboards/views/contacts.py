@@ -65,7 +65,7 @@ def _trend(sheet: Sheet, n: str) -> None:
             for row in parts.timeline(sheet, sheet.rows("contacts_trend"))
         ]
         names = {key: (sheet.t(f"tile.{key}.name"), colour) for key, colour in PARTS.items()}
-        parts.legend(dict(names.values()))
+        parts.legend(dict(names.values()), first=sheet.t("bottom_up"))
         spec = charts.stacked(
             parts.palette(), sheet.language, values, names, height=240, is_clickable=False
         )
@@ -84,7 +84,9 @@ def _countries(sheet: Sheet, n: str) -> None:
             },
             [
                 {
-                    "country": row["country"],
+                    "country": sheet.word("country", row["country"])
+                    if row["country"] != formats.NOTHING
+                    else sheet.t("unknown"),
                     "people": sheet.number(row["people"]),
                     "share": sheet.percent(row["people"], total),
                 }
@@ -98,13 +100,19 @@ def _cohorts(sheet: Sheet) -> None:
     with parts.card(sheet, "contacts_cohorts", csv="contacts_raw"):
         rows = sheet.rows("contacts_cohorts")
         sizes = {row["cohort"]: row["people"] for row in rows if row["months_later"] == 0}
-        cohorts = [_month(sheet, row) for row in rows if row["months_later"] == 0]
+        names = {
+            row["cohort"]: f"{_month(sheet, row)} ({sheet.t('n', n=sheet.number(row['people']))})"
+            for row in rows
+            if row["months_later"] == 0
+        }
         values = [
             charts.tipped(
                 {
                     "x": row["months_later"],
-                    "day": _month(sheet, row),
+                    "day": names[row["cohort"]],
                     "value": 100 * row["people"] / sizes[row["cohort"]],
+                    # short: a year of them stands side by side on a phone
+                    "label": sheet.number(100 * row["people"] / sizes[row["cohort"]]),
                     "cell": f"{row['cohort']}-{row['months_later']}",
                 },
                 {
@@ -124,9 +132,10 @@ def _cohorts(sheet: Sheet) -> None:
         if not values:
             parts.note(sheet.t("contacts.too_young"))
             return
-        spec = charts.heat(
-            parts.palette(), values, cohorts, is_seconds=False,
-            x_title=sheet.t("column.months_later"),
+        # The newest have had no later month yet: a row of theirs would be empty.
+        cohorts = list(dict.fromkeys(value["day"] for value in values))
+        spec = charts.shares(
+            parts.palette(), values, cohorts, x_title=sheet.t("column.months_later")
         )  # fmt: skip
         parts.draw(spec, "contacts-cohorts", sheet.t("chart.contacts_cohorts.name"))
 

@@ -96,11 +96,13 @@ def _lead(sheet: Sheet, thread: Row, turns: list[Row], windows: list[Row]) -> No
     answered = [row for row in turns if row["outcome"] == "answered"]
     waiting = [row for row in turns if row["outcome"] == "waiting"]
     who = sheet.contact(thread)
-    state = (
-        sheet.t("conversation.waits", value=formats.duration(waiting[-1]["waiting_seconds"]))
-        if waiting
-        else sheet.t("conversation.answered")
-    )
+    if waiting:
+        value = formats.duration(waiting[-1]["waiting_seconds"])
+        state = sheet.t("conversation.waits", value=value)
+    elif turns and turns[-1]["outcome"] == "closed_unanswered":
+        state = sheet.t("conversation.closed")
+    else:
+        state = sheet.t("conversation.answered")
     open_window = next((row for row in windows if row["is_open"]), None)
     parts.lead(
         sheet,
@@ -168,16 +170,16 @@ def _turns(sheet: Sheet, turns: list[Row]) -> list[tuple[datetime, int, str]]:
             value = formats.duration(row["waiting_seconds"])
             text = sheet.t("conversation.turn_waiting", n=n, value=value)
             found.append((sheet.as_of, AFTER, _mark(text, "waiting")))
-        elif row["responded_at"]:
+        else:  # when it was closed the marts do not say: after what it left unanswered
             text = sheet.t("conversation.turn_closed", n=n)
-            found.append((row["responded_at"], AFTER, _mark(text)))
+            found.append((row["last_request_at"], AFTER, _mark(text)))
     return found
 
 
 def _bubble(sheet: Sheet, row: Row, texts: Mapping[str, str], zone: str) -> str:
     side = "outbound" if row["direction"] == "outbound" else "inbound"
     text = texts.get(row["message_key"])
-    kind = sheet.t("conversation.kind", kind=row["message_type"] or "?")
+    kind = sheet.t("conversation.kind", kind=sheet.word("message_type", row["message_type"] or "?"))
     if text:
         cut = text[:LONGEST_TEXT] + ("…" if len(text) > LONGEST_TEXT else "")
         label = (
@@ -186,7 +188,9 @@ def _bubble(sheet: Sheet, row: Row, texts: Mapping[str, str], zone: str) -> str:
         body = label + escape(cut)
     else:
         length = row["text_length"]
-        long = sheet.t("conversation.length", n=sheet.number(length)) if length else ""
+        long = (
+            sheet.t("conversation.length", count=length, n=sheet.number(length)) if length else ""
+        )
         body = f'<span class="kind">{escape(kind)}{escape(long)}</span>'
     notes = [formats.clock(row["occurred_at"], zone)]
     if side == "outbound":

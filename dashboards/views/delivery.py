@@ -125,7 +125,7 @@ def _trend(sheet: Sheet, n: str) -> None:
             "not_yet": (sheet.t("delivery.not_delivered"), "grey"),
             "only_failed": (sheet.t("delivery.failed"), "red"),
         }
-        parts.legend(dict(names.values()))
+        parts.legend(dict(names.values()), first=sheet.t("bottom_up"))
         spec = charts.stacked(
             parts.palette(), sheet.language, values, names, height=260, is_clickable=False
         )
@@ -207,7 +207,9 @@ def _templates(sheet: Sheet) -> None:
                     "template": f"{row['template']} ({row['language']})"
                     if row["language"]
                     else row["template"],
-                    "category": row["category"] or formats.NOTHING,
+                    "category": sheet.word("template_category", row["category"])
+                    if row["category"]
+                    else formats.NOTHING,
                     "sent": sheet.number(row["sent"]),
                     "delivered": sheet.percent(row["delivered"], row["sent"]),
                     "read": sheet.percent(row["read"], row["delivered"]),
@@ -238,8 +240,10 @@ def _broadcasts(sheet: Sheet) -> None:
             },
             [
                 {
-                    "name": row["name"] or formats.NOTHING,
-                    "status": row["status"] or formats.NOTHING,
+                    "name": row["name"] or sheet.t("unnamed"),
+                    "status": sheet.word("broadcast_status", row["status"])
+                    if row["status"]
+                    else formats.NOTHING,
                     "at": sheet.moment(row["started_at"]),
                     "recipients": sheet.number(row["recipients"]),
                     **{

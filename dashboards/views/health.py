@@ -45,7 +45,7 @@ def show(sheet: Sheet) -> None:
             Tile(
                 "incomplete",
                 sheet.number(len(incomplete)),
-                sheet.t("of_resources", whole=sheet.number(len(resources))),
+                sheet.t("of_resources", count=len(resources), whole=sheet.number(len(resources))),
                 tone="bad" if incomplete else "",
             ),
             Tile(
@@ -96,7 +96,7 @@ def _resources(sheet: Sheet, rows: list[Row]) -> None:
             [
                 {
                     "account": f"{row['provider']} · {row['account']}",
-                    "resource": row["resource"],
+                    "resource": sheet.word("resource", row["resource"]),
                     "rows": sheet.number(row["rows"]),
                     "synced": sheet.moment(row["last_synced_at"]),
                     "state": _state(sheet, row),
@@ -197,7 +197,7 @@ def _quarantine(sheet: Sheet) -> None:
             [
                 {
                     "account": f"{row['provider']} · {row['account']}",
-                    "resource": row["resource"],
+                    "resource": sheet.word("resource", row["resource"]),
                     "reason": row["reason"],
                     "rows": sheet.number(row["rows"]),
                 }

@@ -10,7 +10,7 @@ from dashboards import charts, formats, parts
 from dashboards.parts import Tile
 from dashboards.sheet import Sheet
 
-STATES = {"at_risk": "red", "open": "blue", "expired": "grey"}
+STATES = {"expired": "grey", "open": "blue", "at_risk": "red"}
 LISTED = 15
 
 
@@ -73,16 +73,18 @@ def _longest(sheet: Sheet, now: dict[str, Any]) -> None:
         sheet, "now_longest", n=sheet.t("turns_n", count=now["waiting"],
                                         n=sheet.number(now["waiting"])), csv="now_raw"
     ):  # fmt: skip
-        states = [None, "at_risk", "open", "expired"]
+        states = ["all", "at_risk", "open", "expired"]
         chosen = st.segmented_control(
             sheet.t("now.show"),
             states,
-            default=None,
-            format_func=lambda state: sheet.t(f"window_state.{state or 'all'}"),
+            default="all",
+            required=True,
+            format_func=lambda state: sheet.t(f"window_state.{state}"),
             key="now-state",
             label_visibility="collapsed",
         )
-        rows = sheet.rows("now_longest", limit=LISTED, window_state=chosen)
+        state = None if chosen == "all" else chosen
+        rows = sheet.rows("now_longest", limit=LISTED, window_state=state)
         parts.table(
             {
                 "contact": sheet.t("column.contact"),
@@ -123,7 +125,7 @@ def _by_age(sheet: Sheet, now: dict[str, Any]) -> None:
                     "bucket": bucket,
                     "part": sheet.t(f"window_state.{state}"),
                     "count": counts.get((bucket, state), 0),
-                    "label": sheet.number(_all(counts, bucket)) if state == "at_risk" else "",
+                    "label": sheet.number(_all(counts, bucket)) if state == "expired" else "",
                 },
                 {
                     sheet.t("column.waiting"): parts.bucket_name(sheet, bucket),
@@ -135,8 +137,8 @@ def _by_age(sheet: Sheet, now: dict[str, Any]) -> None:
             for state in STATES
         ]
         names = {sheet.t(f"window_state.{state}"): colour for state, colour in STATES.items()}
-        parts.legend(names)
-        spec = charts.bars(parts.palette(), values, parts=names)
+        parts.legend(names, first=sheet.t("bottom_up"))
+        spec = charts.bars(parts.palette(), sheet.language, values, parts=names)
         parts.draw(spec, "now-age", sheet.t("chart.now_by_age.name"))
 
 

@@ -97,7 +97,7 @@ def _tiles(sheet: Sheet, now: Row, before: Row) -> None:
             Tile(
                 "answered",
                 sheet.number(now["answered"]),
-                sheet.t("of_turns", whole=sheet.number(now["turns"])),
+                sheet.t("of_turns", count=now["turns"], whole=sheet.number(now["turns"])),
                 parts.compared(sheet, now["answered"], before.get("answered")),
             ),
             Tile(
@@ -146,8 +146,9 @@ def _trend(sheet: Sheet, n: str) -> dict[str, Any] | None:
             parts.note(sheet.t("nothing"))
             return None
         names = {key: sheet.t(f"line.{key}") for key in ("p50", "p90", "previous")}
-        colours = {"p50": "blue", "p90": "orange", **({"previous": "grey"} if previous else {})}
-        parts.legend({names[key]: colour for key, colour in colours.items()})
+        marks = {"p50": ("blue", "solid"), "p90": ("orange", "dashed")}
+        marks |= {"previous": ("grey", "dotted")} if previous else {}
+        parts.legend_of_lines({names[key]: mark for key, mark in marks.items()})
         spec = charts.percentiles(parts.palette(), sheet.language, values, names)
         alt = sheet.t("chart.response_trend.name")
         picked = parts.draw(spec, "response-trend", alt, picks=True)
@@ -155,7 +156,7 @@ def _trend(sheet: Sheet, n: str) -> dict[str, Any] | None:
             "measured": (sheet.t("column.answered"), "blue"),
             "waiting": (sheet.t("column.still_waiting"), "red"),
         }
-        parts.legend(dict(counts.values()))
+        parts.legend(dict(counts.values()), first=sheet.t("bottom_up"))
         volume = charts.stacked(
             parts.palette(), sheet.language, values, counts, height=90, shown=False,
             is_clickable=False,
@@ -203,7 +204,7 @@ def _distribution(sheet: Sheet, n: str) -> dict[str, Any] | None:
             )
             for bucket in range(len(parts.BUCKETS) + 1)
         ]
-        spec = charts.bars(parts.palette(), values, height=260)
+        spec = charts.bars(parts.palette(), sheet.language, values, height=260)
         alt = sheet.t("chart.response_distribution.name")
         picked = parts.draw(spec, "response-distribution", alt, picks=True)
         if not isinstance(picked.get("bucket"), int):
@@ -246,7 +247,9 @@ def _hours(sheet: Sheet, n: str) -> dict[str, Any] | None:
             )
             for row in rows
         ]
-        spec = charts.heat(parts.palette(), values, days, is_seconds=is_seconds)
+        spec = charts.hours(
+            parts.palette(), sheet.language, values, days, is_seconds=is_seconds
+        )  # fmt: skip
         alt = sheet.t("chart.response_hours.name")
         picked = parts.draw(spec, f"response-hours-{what}", alt, picks=True)
         weekday, _, hour = str(picked.get("cell", "")).partition("-")

@@ -79,7 +79,7 @@ def _agents(sheet: Sheet, now: Row) -> None:
                 "share#": sheet.t("column.share"),
                 "p50#": sheet.t("line.p50"),
                 "p90#": sheet.t("line.p90"),
-                "sla#": sheet.t("tile.sla.name"),
+                "sla#": sheet.t("column.sla_answered"),
                 "threads#": sheet.t("column.threads"),
                 "messages#": sheet.t("column.messages"),
             },

@@ -25,7 +25,7 @@ def show(sheet: Sheet) -> None:
     with left:
         picked = _trend(sheet, n)
     with right:
-        _left(sheet, n)
+        _left(sheet, now)
     _by_channel(sheet, n)
     _expired(sheet, picked)
 
@@ -116,14 +116,15 @@ def _trend(sheet: Sheet, n: str) -> dict[str, Any] | None:
             for row in parts.timeline(sheet, rows)
         ]
         names = {key: (sheet.t(f"windows.{key}"), colour) for key, colour in PARTS.items()}
-        parts.legend(dict(names.values()))
+        parts.legend(dict(names.values()), first=sheet.t("bottom_up"))
         spec = charts.stacked(parts.palette(), sheet.language, values, names, height=260)
         alt = sheet.t("chart.windows_trend.name")
         return parts.picked_days(sheet, parts.draw(spec, "windows-trend", alt, picks=True))
     return None
 
 
-def _left(sheet: Sheet, n: str) -> None:
+def _left(sheet: Sheet, now: Row) -> None:
+    n = sheet.t("windows_n", count=now["answered"], n=sheet.number(now["answered"]))
     with parts.card(sheet, "windows_left", n=n, csv="windows_raw"):
         rows = {row["hours_left"]: row["windows"] for row in sheet.rows("windows_left")}
         total = sum(rows.values())
@@ -141,7 +142,7 @@ def _left(sheet: Sheet, n: str) -> None:
             )
             for hours in range(23, -1, -1)
         ]
-        spec = charts.bars(parts.palette(), values, height=260, colour="green")
+        spec = charts.bars(parts.palette(), sheet.language, values, height=280, colour="green")
         parts.draw(spec, "windows-left", sheet.t("chart.windows_left.name"))
 
 

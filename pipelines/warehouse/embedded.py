@@ -229,13 +229,16 @@ class DuckDBWarehouse(Warehouse):
         return self.link.resolve()
 
     @contextmanager
-    def reader(self) -> Iterator[Connection]:
+    def reader(self, *, memory: str = "") -> Iterator[Connection]:
         """A connection to the newest snapshot that can read nothing else and change nothing.
 
         `read_only` alone still lets SQL read any file of this user and write new ones.
+
+        Args:
+            memory: what all readers of this process may use together, when this is the first.
         """
         with self._opened(self.snapshot(), read_only=True) as connection:
-            _close_off(connection)
+            _close_off(connection, f"set memory_limit = '{memory}';" if memory else "")
             yield connection
 
     @contextmanager
@@ -349,10 +352,10 @@ class DuckDBWarehouse(Warehouse):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
-def _close_off(connection: Connection) -> None:
+def _close_off(connection: Connection, first: str) -> None:
     """Lock a reader in. Readers of one process share an instance: the first one does it for all."""
     try:
-        connection.execute(SANDBOX)
+        connection.execute(first + SANDBOX)
     except duckdb.InvalidInputException:
         if connection.execute("select current_setting('lock_configuration')").fetchone() != (True,):
             raise

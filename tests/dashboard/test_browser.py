@@ -166,6 +166,22 @@ def outside(asked: list[str]) -> list[str]:
     ]
 
 
+@pytest.mark.parametrize("width", [390, 800, 1100, 1280, 1440])
+def test_a_number_stands_inside_its_tile(
+    width: int, served: Served, browser: sync_api.Browser
+) -> None:
+    tab = visit(browser)
+    tab.page.set_viewport_size({"width": width, "height": 800})
+    for path in ("", "response-time", "windows", "delivery"):
+        page = tab.open(f"{served.url}/{path}?lang=es")
+        page.locator(".dc-value").first.wait_for(timeout=SLOW)
+        wider = page.evaluate(
+            "[...document.querySelectorAll('.dc-value')]"
+            ".filter(v => v.scrollWidth > v.clientWidth).map(v => v.innerText)"
+        )
+        assert wider == [], path
+
+
 @pytest.mark.parametrize("size", ["phone", "wide"])
 def test_every_page_draws_within_the_screen_and_asks_nobody_outside(
     size: str, served: Served, browser: sync_api.Browser
@@ -360,7 +376,30 @@ def test_screenshots(
             page.wait_for_selector(".dc-bubble", timeout=SLOW)
         page.wait_for_timeout(500)
         tall = page.evaluate("document.querySelector('.block-container').scrollHeight")
-        page.set_viewport_size({"width": width, "height": min(max(height, tall + 60), 4000)})
+        page.set_viewport_size({"width": width, "height": min(max(height, tall + 60), 6000)})
         page.wait_for_timeout(500)
         page.screenshot(path=folder / f"{name}-{language}-{theme}-{size}.png")
         page.set_viewport_size({"width": width, "height": height})
+
+
+README_PICTURES = {
+    "dashboard-response": ("response-time", "es", "light", (1440, 1280)),
+    "dashboard-windows": ("windows", "en", "dark", (1440, 900)),
+    "dashboard-phone": ("", "es", "light", (390, 844)),
+}
+WIDEST = 1100
+"""Pixels of a picture of the README."""
+
+
+@pytest.mark.skipif("DOBLECHECK_SCREENSHOTS" not in os.environ, reason="make screenshots")
+@pytest.mark.parametrize("name", README_PICTURES)
+def test_screenshots_of_the_readme(name: str, served: Served, browser: sync_api.Browser) -> None:
+    path, language, theme, (width, height) = README_PICTURES[name]
+    context = browser.new_context(
+        viewport={"width": width, "height": height},
+        device_scale_factor=min(1, WIDEST / width),
+        color_scheme=theme,
+    )
+    page = Visit(context.new_page()).open(f"{served.url}/{path}?lang={language}")
+    page.wait_for_timeout(500)
+    page.screenshot(path=Path(__file__).parents[2] / "docs" / "images" / f"{name}.png")

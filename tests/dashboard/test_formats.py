@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from datetime import UTC, date, datetime
+from importlib.resources import files
 from string import Formatter
 from typing import Any
 
@@ -12,8 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards import formats
-from dashboards.sheet import words
+from dashboards import charts, formats
+from dashboards.frame import VARIABLES
+from dashboards.sheet import word, words
+from pipelines.providers import find
 
 DURATIONS = {
     None: "–",
@@ -45,6 +48,15 @@ def test_numbers_follow_the_language() -> None:
     assert formats.percent(1, 3, "es").replace("\xa0", " ") == "33,3 %"
     assert formats.percent(1, 3, "en") == "33.3%"
     assert formats.percent(0, 0, "en") == formats.percent(None, 3, "es") == "–"
+
+
+def test_money_has_cents_where_they_matter() -> None:
+    for value, es, en in (
+        (12.5, "12,50", "12.50"), (999.994, "999,99", "999.99"), (49965.78, "49.966", "49,966"),
+    ):  # fmt: skip
+        assert formats.money(value, "es").replace("\xa0", " ") == f"US$ {es}"
+        assert formats.money(value, "en").replace("\xa0", " ") == f"US$ {en}"
+    assert formats.money(None, "es") == "–"
 
 
 def test_times_are_the_channels_own() -> None:
@@ -90,3 +102,59 @@ def test_every_text_is_there_in_both_languages_with_the_same_places() -> None:
         assert places[0] == places[1], path
         assert all(text.strip() for text in entry.values()), path
         assert all(text.count("**") % 2 == 0 for text in entry.values()), path
+
+
+def test_the_providers_words_have_a_translation() -> None:
+    with (files("models") / "seeds" / "message_types.csv").open(encoding="utf-8") as seed:
+        types = {row["message_type"] for row in csv.DictReader(seed)}
+    resources = {name for room in find() for name in room.resources} | {"deliveries"}
+    known = words()["word"]
+    assert types <= known["message_type"].keys()
+    assert resources <= known["resource"].keys()
+    assert {"marketing", "utility", "authentication"} <= known["template_category"].keys()
+
+
+def test_a_word_that_nobody_knows_is_shown_as_it_is() -> None:
+    assert word("es", "template_category", "UTILITY") == "utilidad"
+    assert word("en", "country", "BR") == "Brazil"
+    for name in ("Something new", "<script>", "", "word.country"):
+        assert word("es", "broadcast_status", name) == name
+
+
+def test_counts_on_an_axis_are_whole_and_have_no_foreign_comma() -> None:
+    axis = {language: charts.counts_axis(language) for language in ("es", "en")}
+    assert axis["es"]["tickMinStep"] == axis["en"]["tickMinStep"] == 1
+    assert "replace" in axis["es"]["labelExpr"]
+    assert "replace" not in axis["en"]["labelExpr"]
+
+
+def test_bars_have_a_label_each_or_an_axis() -> None:
+    def axis(label: str) -> object:
+        rows = [{"name": "1–5 min", "bucket": 1, "count": 3, "label": label}]
+        spec = charts.bars(charts.PALETTES["light"], "es", rows)
+        return spec["layer"][0]["encoding"]["y"]["axis"]
+
+    assert axis("60 %") is None
+    assert axis("") is not None
+
+
+def test_nothing_in_a_heat_map_looks_like_no_value() -> None:
+    def light(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return sum(w * p for w, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    for theme, card in (("light", VARIABLES["card"][0]), ("dark", VARIABLES["card"][1])):
+        low, high = sorted((light(charts.PALETTES[theme]["heat"][0]), light(card)))
+        assert (high + 0.05) / (low + 0.05) > 1.25, theme
+
+
+def test_a_heat_map_says_what_its_colours_stand_for() -> None:
+    def labels(*seconds: float) -> list[float]:
+        rows = [{"x": i, "day": "lun", "value": s, "cell": f"1-{i}"} for i, s in enumerate(seconds)]
+        spec = charts.hours(charts.PALETTES["dark"], "es", rows, ["lun"], is_seconds=True)
+        found: list[float] = spec["layer"][0]["encoding"]["color"]["legend"]["values"]
+        return found
+
+    assert labels(400, 700) == [400, 700]
+    assert labels(5, 4000) == [10, 60, 300, 900, 3600]

@@ -173,7 +173,7 @@ def now_page(marts: Marts, says: Says) -> Expected:
         "chart 0": [
             f"{place} {len([r for r in rows if bucket(r['waiting_seconds']) == place])}"
             for place in range(8)
-            for rows in (risk, [r for r in opened if r not in risk], expired)
+            for rows in (expired, [r for r in opened if r not in risk], risk)
         ],
     }  # fmt: skip
 
@@ -295,7 +295,7 @@ def windows_page(marts: Marts, says: Says) -> Expected:
                                         says.share(len(expired), len(windows))),
         "tile left_p50": said(p50, "1", "10", p10),
         "tile reopened": said(says.n(len(reopened)), says.share(len(reopened), len(windows))),
-        "n": [whole] * 3,
+        "n": [whole, says.n(len(answered)), whole],
         "legend": ["15", says.n(len(expired))],
         "table 0": said(
             *(
@@ -540,6 +540,7 @@ def calls_page(marts: Marts, says: Says) -> Expected:
     picked = sum(r["is_answered"] for r in inbound)
     missed = [r for r in calls if r["is_missed"]]
     back = [r["callback_seconds"] for r in calls if r["callback_seconds"] is not None]
+    talks = [r["duration_seconds"] for r in calls if r["duration_seconds"] is not None]
     p50 = says.long(percentile(back, 0.5))
     listed = sorted(missed, key=lambda r: r["call_key"])
     listed.sort(key=lambda r: r["started_at"], reverse=True)
@@ -553,7 +554,7 @@ def calls_page(marts: Marts, says: Says) -> Expected:
                                     says.n(len(inbound))),
         "tile calls_missed": said(says.n(len(missed)), says.n(len(missed) - len(back))),
         "tile callback": said(p50, says.n(len(back))),
-        "tile talk": said(says.long(percentile((r["duration_seconds"] for r in calls), 0.5))),
+        "tile talk": said(says.long(percentile(talks, 0.5)), says.n(len(talks))),
         "n": said(says.n(len(calls))),
         "legend": said(says.n(min(len(missed), 15)), says.n(len(missed))),
         "table 0": said(

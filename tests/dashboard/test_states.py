@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 from dashboard_stage import draw, installation
+from test_filters import values
 
 from dashboards import reading
 from dashboards.last_build import last_build
@@ -158,16 +159,14 @@ def test_whoever_may_sees_names_and_then_texts(shop: Path) -> None:
     place = installation(shop, show_personal_data=True, show_message_text=True)
     read = draw(place, "conversation", thread=link)
     assert "ocultos" not in read.text("dc-note-box")
-    assert "[text] ·" in named.html
-    assert "[text] ·" not in read.html
+    assert "[texto] ·" in named.html
+    assert "[texto] ·" not in read.html
     alone = draw(installation(shop, show_message_text=True), "conversation", thread=link)
     assert "ocultos" in alone.text("dc-note-box")
 
 
 def test_files_hold_no_phones_and_no_keys_of_threads(shop: Path) -> None:
     reader = Reader(installation(shop))
-    from test_filters import values
-
     with at(shop / "warehouse.duckdb", shop).reader() as db:
         phones = {p for (p,) in db.execute("select phone_key from marts.dim_contacts").fetchall()}
     files = [p.stem for p in Path(reading.__file__).parent.glob("queries/*_raw.sql")]
@@ -263,6 +262,21 @@ def test_a_query_that_takes_too_long_is_stopped(
     assert failed.value.reason == "too_slow"
     for language in ("es", "en"):
         assert "10 s" in say(language, "failed.too_slow")
+
+
+def test_a_query_that_takes_too_much_memory_is_stopped(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "MEMORY", "60MB")
+    reader = Reader(installation(copied(shop, tmp_path, lambda db: None)))
+    assert reader.answer(reader.version(), "response_summary", values()).rows
+    # A list is in memory as a whole: there is no way to work on disk.
+    monkeypatch.setattr(
+        reading, "text", lambda name: "select len(list(range)) from range(40000000)"
+    )
+    with pytest.raises(QueryFailed) as failed:
+        reader.answer(reader.version(), "anything", {})
+    assert failed.value.reason == "too_large"
 
 
 def test_an_error_shows_neither_its_text_nor_its_chain(shop: Path) -> None:
