@@ -105,6 +105,7 @@ def build(
     made = Made(changes.version(), rules.text() + warehouse.fingerprint)
     dbt = Dbt(warehouse.dbt_output(), warehouse.data_dir, threads=threads, version=made.version)
     failpoint("build.begin")
+    dbt.get_ready()
     work = _find_work(warehouse, made, rules, as_of=as_of, full=full)
     failpoint("build.prepared")
     if work.has_news:

@@ -55,9 +55,13 @@ READER_SECONDS = 60
 
 SECRET = "DBT_ENV_SECRET_DOBLECHECK"  # noqa: S105 - dbt hides the values of such names in its logs
 
-BUILD_OPTIONS = "-c TimeZone=UTC -c jit=off -c work_mem=64MB -c random_page_cost=1.1"
-"""A time without a zone is UTC; compiling takes longer than it saves on statements as these; and no
-disk has a head to move: with the default an index is left for a look at every row."""
+BUILD_OPTIONS = (
+    "-c TimeZone=UTC -c jit=off -c work_mem=64MB -c random_page_cost=1.1"
+    " -c default_statistics_target=30"
+)
+"""A time without a zone is UTC; compiling takes longer than it saves on statements as these. No
+disk has a head to move: with the default an index is left for a look at every row. And a look at
+9,000 rows of a table says enough: at 30,000 of each it is a tenth of a full build."""
 
 LOADED = r"""
 select format('%I.%I', pg_stat_user_tables.schemaname, pg_stat_user_tables.relname)
