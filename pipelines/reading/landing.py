@@ -63,10 +63,10 @@ class Lander:
             raise ValueError("no id")
         values: list[str | None] = [None] * len(self.table.fields)
         rest = _spread(row, self._places, values)
-        for parent in self._blocks.keys() & rest.keys():
-            block = rest[parent]
+        for parent, places in self._blocks.items():
+            block = rest.get(parent)
             if isinstance(block, dict):
-                rest[parent] = _spread(block, self._blocks[parent], values)
+                rest[parent] = _spread(block, places, values)
                 if not rest[parent]:
                     del rest[parent]
         payload = orjson.dumps(rest).decode()
@@ -77,8 +77,9 @@ class Lander:
         """Take out of a row what must not reach the warehouse, also where a text quotes it."""
         removed = [
             secret
-            for root in self._secrets.keys() & row.keys()
-            for path in self._secrets[root]
+            for root, paths in self._secrets.items()
+            if root in row
+            for path in paths
             if (secret := _take_out(row, path))
         ]
         for path in self._quotes if removed else ():
@@ -121,10 +122,9 @@ def _by_root(paths: Iterable[str]) -> dict[str, list[tuple[str, ...]]]:
 
 def _parent(row: Any, path: Sequence[str]) -> Row | None:
     """The object that holds the last key of a path; None when the row has no such place."""
-    *parents, key = path
-    for parent in parents:
+    for parent in path[:-1]:
         row = row.get(parent) if isinstance(row, dict) else None
-    return row if isinstance(row, dict) and row.get(key) not in (None, "") else None
+    return row if isinstance(row, dict) and row.get(path[-1]) not in (None, "") else None
 
 
 def _take_out(row: Row, path: Sequence[str]) -> str | None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from pipelines.reading.gate import WINDOW_SECONDS
 
 MOST_LINES = 10_000
-"""Lines that a file may have before the old ones are dropped."""
+"""Lines that a file may have before the old ones are dropped, or as many again as are not old."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Spent:
         name = hashlib.blake2b(key.encode(), digest_size=12, person=b"doblecheck quota").hexdigest()
         self._path = data_dir / "quota" / name
         self._descriptor: int | None = None
-        self._lines = 0
+        self._lines, self._most = 0, MOST_LINES
 
     def recent(self, now: float) -> list[float]:
         """When the requests of the last minute began, the oldest first."""
@@ -62,7 +62,7 @@ class Spent:
     def add(self, at: float) -> None:
         """Note a request."""
         with suppress(OSError):  # a full disk must not keep anybody from reading
-            if self._descriptor is None or self._lines >= MOST_LINES:
+            if self._descriptor is None or self._lines >= self._most:
                 self._begin(at)
             if self._descriptor is not None:
                 os.write(self._descriptor, f"{at:.3f}\n".encode())
@@ -86,6 +86,8 @@ class Spent:
         _replace(self._path, "".join(f"{at:.3f}\n" for at in recent))
         self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND)
         self._lines = len(recent)
+        # A fast provider fills a minute with more: the file must not be written anew each time.
+        self._most = max(MOST_LINES, 2 * self._lines)
 
 
 def told(data_dir: Path) -> Iterator[tuple[Left, int]]:

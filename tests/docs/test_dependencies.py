@@ -7,10 +7,12 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
-from importlib.metadata import packages_distributions
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "pyproject.toml").read_text("utf-8")
@@ -79,3 +81,26 @@ def test_what_the_product_imports_is_declared_and_what_is_declared_is_imported()
 def test_what_the_tests_import_is_declared_and_what_is_declared_is_imported() -> None:
     assert imported(OTHERS) - RUNTIME.keys() - DEV.keys() == set()
     assert DEV.keys() - imported(OTHERS) - UNIMPORTED.keys() == set()
+
+
+def test_the_lock_is_complete() -> None:
+    """`make` installs what it names and nothing else: an older pip can't look for more."""
+    locked = set(re.findall(r"^([\w.-]+)==", (ROOT / "requirements.txt").read_text(), re.MULTILINE))
+    todo, seen = [Requirement("doblecheck")], set()
+    declared = tomllib.loads(TEXT)
+    todo += map(Requirement, declared["dependency-groups"]["dev"])
+    while todo:
+        wanted = todo.pop()
+        for extra in ("", *wanted.extras):
+            if (name := canonicalize_name(wanted.name), extra) not in seen:
+                seen.add((name, extra))
+                todo += [
+                    further
+                    for text in requires(name) or ()
+                    if (further := Requirement(text)).marker is None
+                    or further.marker.evaluate({"extra": extra})
+                ]
+    assert len(seen) > 150
+    assert {name for name, _ in seen} - {canonicalize_name(name) for name in locked} == {
+        "doblecheck"
+    }

@@ -6,10 +6,12 @@ import asyncio
 import json
 import stat
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from pipelines.reading import quota
 from pipelines.reading.gate import WINDOW_SECONDS, Gate
 from pipelines.reading.quota import MOST_LINES, Left, Spent, told
 
@@ -82,6 +84,20 @@ def test_old_requests_are_dropped(tmp_path: Path) -> None:
         spent.add(float(second))
     (path,) = (tmp_path / "quota").iterdir()
     assert len(path.read_bytes().splitlines()) <= 70
+
+
+def test_a_minute_with_more_requests_than_a_file_has_lines_is_written_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nothing in it is old: each further request wrote all of them anew.
+    monkeypatch.setattr(quota, "MOST_LINES", 50)
+    spent, files = Spent(tmp_path, KEY), []
+    for number in range(1000):
+        spent.add(1000 + number / 50)
+        (path,) = (tmp_path / "quota").iterdir()
+        files.append(path.stat().st_ino)
+    assert sum(one != other for one, other in pairwise(files)) <= 5
+    assert len(spent.recent(1020)) == 1000
 
 
 def test_the_files_are_for_their_owner_and_hold_no_key(tmp_path: Path) -> None:
