@@ -27,7 +27,11 @@ assignments as (
 
 messages as (
 
-    select * from {{ ref('int_messages__classified') }}
+    select distinct
+        provider,
+        account,
+        agent_id
+    from {{ ref('int_messages__classified') }}
 
 ),
 

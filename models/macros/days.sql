@@ -6,6 +6,18 @@
 {%- endmacro %}
 
 
+{#
+    Channels with their policies and a number each: half a million rows are put in order by a number in
+    half the time that three texts take.
+#}
+{% macro numbered_channels() -%}
+    select
+        *,
+        row_number() over (order by provider, account, channel_key) as channel_number
+    from {{ ref('int_channels__policies') }}
+{%- endmacro %}
+
+
 {# The day of an instant on the wall calendar of a zone. #}
 {% macro local_day(zone, instant) -%}
     cast({{ local_time(zone, instant) }} as date)

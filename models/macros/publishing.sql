@@ -59,11 +59,16 @@
         {{ noted(key) }}
             or {{ moves }}
             or exists {{ touched('clock') }};
-        delete from {{ this }} where {{ key }} in (
-            select notes.key from intermediate.to_publish as notes
-            where notes.mart = '{{ this.identifier }}' and notes.key_column = '{{ key }}'
-        )
+        delete from {{ this }} where {{ key }} in {{ noted_keys(key) }}
     {% endif %}
+{%- endmacro %}
+
+
+{% macro noted_keys(key) -%}
+    (
+        select notes.key from intermediate.to_publish as notes
+        where notes.mart = '{{ this.identifier }}' and notes.key_column = '{{ key }}'
+    )
 {%- endmacro %}
 
 
@@ -85,9 +90,11 @@
 {%- endmacro %}
 
 
-{# The rows that such a table does not have. #}
+{# The rows that such a table does not have: what was deleted from it, and what touched threads brought. #}
 {% macro where_missing(relation, key) -%}
     {% if target.type == 'postgres' and replaces_rows() %}
-        where not exists (select 1 from {{ this }} as kept where kept.{{ key }} = {{ relation }}.{{ key }})
+        where
+            {{ relation }}.thread_key in {{ touched('thread_key') }}
+            or {{ relation }}.{{ key }} in {{ noted_keys(key) }}
     {% endif %}
 {%- endmacro %}

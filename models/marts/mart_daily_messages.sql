@@ -8,7 +8,7 @@ messages as (
 
 policies as (
 
-    select * from {{ ref('int_channels__policies') }}
+    {{ numbered_channels() }}
 
 ),
 
@@ -16,7 +16,10 @@ policies as (
 dated as (
 
     select
-        messages.*,
+        messages.direction,
+        messages.message_type,
+        messages.status,
+        policies.channel_number,
         {{ local_day('policies.timezone', 'messages.occurred_at') }} as day,
         {{ wait_between('messages.occurred_at', 'messages.delivered_at') }} as delivery_seconds,
         {{ wait_between('messages.occurred_at', 'messages.read_at') }} as read_seconds
@@ -27,28 +30,46 @@ dated as (
 
 ),
 
-final as (
+counted as (
 
     select
-        -- the cell
         day,
-        provider,
-        account,
-        channel_key,
+        channel_number,
         direction,
         message_type,
-
-        -- counts
         count(*) as messages,
         count(*) filter (where status in ('delivered', 'read', 'played')) as delivered,
         count(*) filter (where status in ('read', 'played')) as read,
         count(*) filter (where status = 'failed') as failed,
-
-        -- durations; an empty cell is null
         percentile_cont(0.5) within group (order by delivery_seconds) as p50_delivery_seconds,
         percentile_cont(0.5) within group (order by read_seconds) as p50_read_seconds
     from dated
-    group by day, provider, account, channel_key, direction, message_type
+    group by day, channel_number, direction, message_type
+
+),
+
+final as (
+
+    select
+        -- the cell
+        counted.day,
+        policies.provider,
+        policies.account,
+        policies.channel_key,
+        counted.direction,
+        counted.message_type,
+
+        -- counts
+        counted.messages,
+        counted.delivered,
+        counted.read,
+        counted.failed,
+
+        -- durations; an empty cell is null
+        counted.p50_delivery_seconds,
+        counted.p50_read_seconds
+    from counted
+    inner join policies on counted.channel_number = policies.channel_number
 
 )
 

@@ -8,15 +8,9 @@ turns as (
 
 ),
 
-threads as (
-
-    select * from {{ ref('int_threads__keyed') }}
-
-),
-
 policies as (
 
-    select * from {{ ref('int_channels__policies') }}
+    {{ numbered_channels() }}
 
 ),
 
@@ -24,27 +18,20 @@ dated as (
 
     select
         turns.*,
-        policies.timezone,
-        cast({{ local_time('policies.timezone', 'turns.started_at') }} as date) as day,
+        policies.channel_number,
+        {{ local_day('policies.timezone', 'turns.started_at') }} as day,
         turns.is_first_response and turns.outcome = 'answered' as is_first_answer
     from turns
-    inner join threads on turns.thread_key = threads.thread_key
     inner join policies
-        on
-            threads.provider = policies.provider
-            and threads.account = policies.account
-            and threads.channel_id is not distinct from policies.channel_id
+        on {{ same_channel('turns', 'policies') }}
 
 ),
 
-final as (
+counted as (
 
     select
-        -- the cell
         day,
-        provider,
-        account,
-        channel_key,
+        channel_number,
         scope,
 
         -- counts
@@ -69,13 +56,45 @@ final as (
         count(*) filter (where is_mature) as mature,
         count(*) filter (where is_answered_in_window) as answered_in_window,
         count(*) filter (where sla_status = 'met') as sla_met,
-        count(*) filter (where sla_status = 'breached') as sla_breached,
+        count(*) filter (where sla_status = 'breached') as sla_breached
+    from dated
+    group by day, channel_number, scope
+
+),
+
+final as (
+
+    select
+        -- the cell
+        counted.day,
+        policies.provider,
+        policies.account,
+        policies.channel_key,
+        counted.scope,
+
+        -- what is in it
+        counted.turns,
+        counted.answered,
+        counted.waiting,
+        counted.closed_unanswered,
+        counted.first_responses,
+        counted.p50_first_response_seconds,
+        counted.avg_response_seconds,
+        counted.p50_response_seconds,
+        counted.p90_response_seconds,
+        counted.p95_response_seconds,
+        counted.p50_business_response_seconds,
+        counted.p90_business_response_seconds,
+        counted.mature,
+        counted.answered_in_window,
+        counted.sla_met,
+        counted.sla_breached,
 
         -- the day's last instant is its next midnight
-        {{ local_time('timezone', "cast(day as timestamp) + interval '1 day'") }}
+        {{ local_time('policies.timezone', "cast(counted.day as timestamp) + interval '1 day'") }}
         > {{ as_of() }} - interval '168 hours' as is_provisional
-    from dated
-    group by day, provider, account, channel_key, scope, timezone
+    from counted
+    inner join policies on counted.channel_number = policies.channel_number
 
 )
 

@@ -10,14 +10,15 @@ turns as (
 
 policies as (
 
-    select * from {{ ref('int_channels__policies') }}
+    {{ numbered_channels() }}
 
 ),
 
 placed as (
 
     select
-        turns.*,
+        turns.response_seconds,
+        policies.channel_number,
         {{ local_time('policies.timezone', 'turns.started_at') }} as local_start
     from turns
     inner join policies
@@ -25,18 +26,31 @@ placed as (
 
 ),
 
-final as (
+counted as (
 
     select
-        provider,
-        account,
-        channel_key,
+        channel_number,
         cast(extract(isodow from local_start) as bigint) as weekday,
         cast(extract(hour from local_start) as bigint) as hour,
         count(*) as turns,
         percentile_cont(0.5) within group (order by response_seconds) as p50_response_seconds
     from placed
-    group by 1, 2, 3, 4, 5
+    group by 1, 2, 3
+
+),
+
+final as (
+
+    select
+        policies.provider,
+        policies.account,
+        policies.channel_key,
+        counted.weekday,
+        counted.hour,
+        counted.turns,
+        counted.p50_response_seconds
+    from counted
+    inner join policies on counted.channel_number = policies.channel_number
 
 )
 

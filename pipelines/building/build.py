@@ -105,6 +105,7 @@ def build(
     made = Made(changes.version(), rules.text() + warehouse.fingerprint)
     dbt = Dbt(warehouse.dbt_output(), warehouse.data_dir, threads=threads, version=made.version)
     failpoint("build.begin")
+    dbt.get_ready()
     work = _find_work(warehouse, made, rules, as_of=as_of, full=full)
     failpoint("build.prepared")
     if work.has_news:
@@ -112,7 +113,7 @@ def build(
     failpoint("build.staged")
     work = _follow_rows(warehouse, work, rules, as_of=as_of)
     failpoint("build.clocked")
-    built = _build_marts(dbt, work, keeps_views=warehouse.keeps_views)
+    built = _build_marts(dbt, work)
     failpoint("build.tested")
     with _prepared(warehouse) as connection:
         changes.passed(
@@ -163,6 +164,7 @@ def _find_work(
             warehouse.forget_models(connection, kept=PREPARED)
         else:
             changes.find_touched(connection, find(), warehouse.fingerprint)
+            warehouse.look_at(connection, "intermediate.touched")
         return _Work(is_full=full, has_news=full or changes.is_touched(connection))
 
 
@@ -199,15 +201,14 @@ def _build_rows(dbt: Dbt, *, full: bool) -> None:
         dbt.run("run", "--select", "tag:rows", "--exclude", "config.materialized:view")
 
 
-def _build_marts(dbt: Dbt, work: _Work, *, keeps_views: bool) -> dbtRunnerResult:
+def _build_marts(dbt: Dbt, work: _Work) -> dbtRunnerResult:
     """The other models, and the tests: everything, what was touched, or what the clock moves."""
     if work.is_full:
         return dbt.run("build", "--full-refresh", "--exclude", "path:staging", "tag:rows")
-    if work.has_news:  # seeds are as they were
+    if work.has_news:  # seeds and views are as they were
         kinds = (
             "config.materialized:incremental",
             "config.materialized:table",
-            *(() if keeps_views else ("config.materialized:view",)),
             "resource_type:test",
         )
         return dbt.run("build", "--select", *kinds, "--exclude", "path:staging", "tag:rows")

@@ -60,6 +60,8 @@ HOOKS = (
 )
 """Table of `raw_webhooks`, a column that says what its rows are about, and the kind of that."""
 
+SOURCES = "select distinct source from intermediate.built_rows"
+
 UNREAD = frozenset({"rejected", "message_cursors"})
 """Raw tables that no model reads."""
 
@@ -128,30 +130,39 @@ def find_touched(connection: Connection, rooms: Iterable[Provider], fingerprint:
     Args:
         fingerprint: the SQL of a number that stands for all of `raw_row`.
     """
+    kept = {name for (name,) in connection.execute(SOURCES).fetchall()}
     for watched in _watched(rooms):
-        connection.execute(
-            f"""
-            insert into intermediate.touched (kind, key)
-            with present as (
-                select {watched.column} as id, {fingerprint} as fingerprint
-                from {watched.table} as raw_row
-                where {watched.column} is not null
-            ),
-            built as (
-                select id, fingerprint from intermediate.built_rows where source = '{watched.name}'
-            ),
-            differing as (
-                select id from present
-                where fingerprint not in (select fingerprint from built)
-                union
-                select id from built
-                where fingerprint not in (select fingerprint from present)
-            )
-            select '{watched.name}', id from differing
-            union all
-            select '{watched.kind}', regexp_replace(id, '{watched.rest}', '') from differing
-            """
+        if watched.name in kept or _has_rows(connection, watched.table):
+            connection.execute(_differing(watched, fingerprint))
+
+
+def _differing(watched: Watched, fingerprint: str) -> str:
+    """SQL that notes the rows of one table without a counterpart among those that were built, and
+    the other way round: one join, one pass over each."""
+    return f"""
+        insert into intermediate.touched (kind, key)
+        with present as (
+            select {watched.column} as id, {fingerprint} as fingerprint
+            from {watched.table} as raw_row
+            where {watched.column} is not null
+        ),
+        built as (
+            select id, fingerprint from intermediate.built_rows where source = '{watched.name}'
+        ),
+        differing as (
+            select distinct coalesce(present.id, built.id) as id
+            from present
+            full join built on present.fingerprint = built.fingerprint
+            where present.id is null or built.id is null
         )
+        select '{watched.name}', id from differing
+        union all
+        select '{watched.kind}', regexp_replace(id, '{watched.rest}', '') from differing
+    """
+
+
+def _has_rows(connection: Connection, table: str) -> bool:
+    return bool(connection.execute(f"select 1 from {table} limit 1").fetchall())
 
 
 def is_touched(connection: Connection) -> bool:

@@ -6,10 +6,11 @@ import gc
 import json
 import os
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib import resources
+from importlib import import_module, resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,10 @@ class Dbt:
         self._home.mkdir(parents=True, exist_ok=True)
         self._write_profile({**output, "threads": threads or os.cpu_count() or 1})
         self._key = (version, output["type"], _database(output))
+
+    def get_ready(self) -> None:
+        """Import dbt while the database is at work: it takes seconds."""
+        threading.Thread(target=import_module, args=("dbt.cli.main",)).start()
 
     def run(self, command: str, *arguments: str) -> dbtRunnerResult:
         """Run one command.

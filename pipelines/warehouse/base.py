@@ -216,9 +216,6 @@ class Warehouse(ABC):
     scratch = "table"
     """How a table is made that nobody misses after a crash: the next build makes everything."""
 
-    keeps_views = True
-    """Whether a view outlives the table that it reads."""
-
     has_row_keys = False
     """Whether raw tables have a unique index on their keys: a merge needs it, or does not."""
 
@@ -264,6 +261,9 @@ class Warehouse(ABC):
         """Make the schemas of the models, and what their macros need."""
         for schema in BUILT_SCHEMAS:
             make_schema(connection, schema)
+
+    def look_at(self, connection: Connection, table: str) -> None:  # noqa: B027 - DuckDB knows
+        """Let the planner know what a table holds by now."""
 
     def make_folders(self) -> None:
         """Make the folders of working files, for their owner only."""

@@ -93,8 +93,19 @@ REPLACE_KEYS = (
 )
 
 COPY = (
-    'create table marts."{0} anew" (like marts_next."{0}" including all)',
+    'create table marts."{0} anew" (like marts_next."{0}" including all excluding indexes)',
     'insert into marts."{0} anew" select * from marts_next."{0}"',
+    # After the rows: an index that grows with them takes three times as long.
+    """
+    do $$ declare t record; begin
+        for t in
+            select substring(pg_get_indexdef(indexrelid) from ' USING .*') as how
+            from pg_index where indrelid = 'marts_next."{0}"'::regclass
+        loop
+            execute 'create index on marts."{0} anew"' || t.how;
+        end loop;
+    end $$
+    """,
     'analyze marts."{0} anew"',
 )
 TAKE_ITS_PLACE = (
