@@ -17,7 +17,7 @@ app = typer.Typer()
 @app.command()
 def status(context: typer.Context, as_of: AsOf = None, as_json: Json = False) -> None:
     """How fresh and how complete each resource of each account is."""
-    from pipelines.commands import show
+    from pipelines.commands import show_status
     from pipelines.commands.status import read
     from pipelines.receiver.log import open_log
 
@@ -30,7 +30,7 @@ def status(context: typer.Context, as_of: AsOf = None, as_json: Json = False) ->
         now=as_of_moment(as_of),
         silent_after=timedelta(minutes=settings.alerts.silent_minutes),
     )
-    show.status(found, as_json=as_json)
+    show_status.status(found, as_json=as_json)
 
 
 @app.command()

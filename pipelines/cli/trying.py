@@ -61,9 +61,9 @@ def demo(
 ) -> None:
     """Sync a made-up shop over HTTP, build the metrics and show them. Needs no account."""
     from pipelines.commands import demo as stage
-    from pipelines.commands import show
+    from pipelines.commands import show, show_demo
 
     folder = context.obj.settings().data_path / "demo"
     with show.Progress() as progress:
         result = stage.play(context.obj.rooms, folder, days=days, port=port, progress=progress)
-    show.demo(result, as_json=as_json)
+    show_demo.demo(result, as_json=as_json)
