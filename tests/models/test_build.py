@@ -1,5 +1,6 @@
 """The build itself: what it needs, what it repeats, how it fails."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,25 @@ def test_every_model_has_a_unit_test():
 def test_the_models_own_unit_tests_pass(warehouse):
     dbt = Dbt(warehouse.place.warehouse.dbt_output(), warehouse.folder, threads=2)
     assert len(dbt.run("test", "--select", "test_type:unit").result.results) > 100
+
+
+def test_every_check_is_made_by_a_full_build_and_by_one_of_what_is_new(warehouse):
+    checks = {file.stem for file in (MODELS / "tests").glob("*.sql")}
+    for is_full in (True, False):
+        warehouse.asks("checked", 0)
+        assert warehouse.build(full=is_full).is_full is is_full
+        told = json.loads((warehouse.folder / "dbt" / "tests.json").read_text("utf-8"))
+        assert checks <= {test["name"] for test in told["tests"]}
+
+
+def test_a_message_that_no_model_took_fails_the_build(warehouse):
+    warehouse.asks("lost", 0)
+    warehouse.build()
+    warehouse.run("delete from marts.fct_messages where message_id like 'lost-%'")
+    warehouse.asks("found", 0)
+    with pytest.raises(BuildFailed, match="every_raw_message_is_a_row"):
+        warehouse.build()
+    warehouse.build(full=True)
 
 
 def test_arrival_order_does_not_matter(warehouse):
