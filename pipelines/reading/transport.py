@@ -70,9 +70,11 @@ class Answer:
 class _TryAgain(Exception):
     """An answer that another try may better; it never leaves this module."""
 
-    def __init__(self, error: ProviderError, *, wait: float | None = None, tries: int = TRIES):
+    def __init__(
+        self, error: ProviderError, *, wait: float | None = None, is_body: bool = False
+    ) -> None:
         super().__init__(str(error))
-        self.error, self.wait, self.tries = error, wait, tries
+        self.error, self.wait, self.is_body = error, wait, is_body
 
 
 @dataclass(frozen=True)
@@ -218,14 +220,17 @@ class Transport:
             self._shared.asking.discard(limit)
 
     async def _tries(self, ask: _Ask) -> Answer:
+        bodies = 0  # that were no answer; a server that failed in between does not make one worse
         for attempt in range(1, TRIES + 1):
             if self._shared.is_stopping:
                 raise Stopped
+            is_last = attempt == TRIES
             try:
                 async with self._shared.gate.turn():
-                    return await self._once(ask, attempt)
+                    return await self._once(ask, is_last_body=is_last or bodies + 1 == BODY_TRIES)
             except _TryAgain as again:
-                if attempt >= again.tries:
+                bodies += again.is_body
+                if is_last or bodies == BODY_TRIES:
                     raise self._final(again.error) from None
                 await self._pause(again.wait, attempt)
         raise AssertionError  # the last attempt returns or raises
@@ -243,7 +248,7 @@ class Transport:
         pause = min(self._retry_seconds * 2 ** (attempt - 1), 30.0)
         await self._sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
 
-    async def _once(self, ask: _Ask, attempt: int) -> Answer:
+    async def _once(self, ask: _Ask, *, is_last_body: bool) -> Answer:
         if self._shared.ended is not None:
             raise self._shared.ended
         if self._shared.is_stopping:
@@ -257,7 +262,7 @@ class Transport:
             remaining=_number(response, "x-ratelimit-remaining"),
         )
         self._check(response, body, ask.path, ask.params)
-        return Answer(self._decode(body, ask, attempt), datetime.now(UTC))
+        return Answer(self._decode(body, ask, is_last=is_last_body), datetime.now(UTC))
 
     async def _fetch(self, path: str, params: Mapping[str, str]) -> tuple[httpx.Response, bytes]:
         try:
@@ -331,11 +336,11 @@ class Transport:
             hint="a redirect or a changed API: check base_url, then report it",
         )
 
-    def _decode(self, body: bytes, ask: _Ask, attempt: int) -> Any:
+    def _decode(self, body: bytes, ask: _Ask, *, is_last: bool) -> Any:
         # What is not JSON may be whole the next time; only then are its good rows taken alone.
-        is_last = attempt >= BODY_TRIES and ask.has_rows
         try:
-            decoded = salvage(body) if is_last else decode(body, has_rows=ask.has_rows)
+            is_salvaged = is_last and ask.has_rows
+            decoded = salvage(body) if is_salvaged else decode(body, has_rows=ask.has_rows)
         except ValueError:
             problem = "something that is not JSON"
         else:
@@ -347,7 +352,7 @@ class Transport:
                 f"{self._title} answered GET {_public(ask.path)} with {problem}",
                 hint="often a proxy's error page; the next run goes on from here",
             ),
-            tries=BODY_TRIES,
+            is_body=True,
         )
 
 

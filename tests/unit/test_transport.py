@@ -150,6 +150,24 @@ def test_an_answer_of_the_wrong_shape_is_never_an_empty_page(body: bytes) -> Non
     assert caught.value.requests == 3  # type: ignore[attr-defined]
 
 
+def test_a_failing_server_makes_no_body_worse() -> None:
+    # A list of thousands of pages meets every order of a few failures.
+    answers = {1: 500, 2: 503, 3: 200}
+
+    def answer(n: int) -> httpx.Response:
+        if n in answers:
+            return httpx.Response(answers[n], html="<html>")
+        return httpx.Response(200, json={"data": []})
+
+    assert ask(answer)[:2] == ({"data": []}, 4)
+
+
+def test_bodies_that_are_no_answers_are_counted_whatever_lies_between() -> None:
+    with pytest.raises(BadPayload) as caught:
+        ask(lambda n: httpx.Response(502 if n % 2 else 200, html="<html>"))
+    assert caught.value.requests == TRIES  # type: ignore[attr-defined]
+
+
 def test_a_connection_that_breaks_is_tried_again() -> None:
     def answer(n: int) -> httpx.Response:
         if n < 3:
