@@ -141,23 +141,29 @@
 
 {# Hook: what the rows of touched things are about besides, by one look at them. #}
 {% macro note(column, kinds) -%}
-    {% if replaces_rows() %}
-        insert into {{ source('intermediate', 'touched') }} (kind, key)
-        with
-        noted as (
-            select {{ kinds | join(', ') }}
-            from {{ this }}
-            where {{ column }} in {{ touched(column) }}
-        )
-        {% for kind in kinds %}
-            select distinct
-                '{{ kind }}',
-                {{ kind }}
-            from noted
-            where {{ kind }} is not null and {{ kind }} not in {{ touched(kind) }}
-            {{ 'union all' if not loop.last }}
-        {% endfor %}
-    {% endif %}
+    {% if replaces_rows() %}{{ keys_of_rows(column, kinds) }}{% endif %}
+{%- endmacro %}
+
+
+{% macro keys_of_rows(column, kinds) -%}
+    insert into {{ source('intermediate', 'touched') }} (kind, key)
+    with
+    noted as (
+        select {{ kinds | join(', ') }}
+        from {{ this }}
+        where {{ column }} in {{ touched(column) }}
+    )
+
+    {% for kind in kinds %}{{ keys_of_noted(kind) }}{{ ' union all ' if not loop.last }}{% endfor %}
+{%- endmacro %}
+
+
+{% macro keys_of_noted(kind) -%}
+    select distinct
+        '{{ kind }}',
+        {{ kind }}
+    from noted
+    where {{ kind }} is not null and {{ kind }} not in {{ touched(kind) }}
 {%- endmacro %}
 
 
