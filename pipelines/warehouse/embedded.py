@@ -58,7 +58,7 @@ set lock_configuration = true;
 SYNC_SETTINGS = {
     "memory_limit": "64MB",  # beyond it, DuckDB works on disk; with 48 MB it can't always
     "preserve_insertion_order": False,  # keeping it takes memory
-    "threads": 1,  # two want more memory and a third more CPU, and the network is what is slow
+    "threads": 1,  # two want more memory and CPU, and the network is what is slow
 }
 """How DuckDB works while a sync reads and loads."""
 
