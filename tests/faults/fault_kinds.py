@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fault_bench import ENDS_AT, KEY, Difference, account, contents, small_world, warehouse
+from fault_bench import ENDS_AT, KEY, Difference, account, small_world, warehouse
 
 from pipelines.loading.sync import Order, Report, sync_account
 from pipelines.provider import Provider
@@ -97,20 +96,23 @@ class Yard:
         return Difference.between(self.folder, mine)
 
 
-def meet(folder: Path, expected: Path, room_name: str, kind_name: str, path: str) -> int:
-    """A run that meets the fault and, if it failed, one that does not: what is left is written to
-    `difference.json`. In the forked process."""
+def meet(folder: Path, room_name: str, kind_name: str, path: str) -> int:
+    """A run that meets the fault and, unless that was whole, one that does not. In the
+    forked process."""
     kind = KINDS[kind_name]
     room = next(room for room in find() if room.name == room_name)
     yard = Yard(room, small_world(), folder, Clock(now=ENDS_AT))
     report, _ = yard.sync([Fault(kind.change, path=f"/{path}", request=1, times=kind.times)])
-    if not report.is_ok:
+    if not report.is_ok or _read_instead(report):
         assert not kind.passes or kind.change is expired_cursor, str(report)
         report, _ = yard.sync()
     assert report.is_ok, (path, report)
-    found = yard.compared_with(contents(expected))
-    (folder / "difference.json").write_text(json.dumps(astuple(found)))
     return 0
+
+
+def _read_instead(report: Report) -> bool:
+    """Whether an older list stood in for the refused one: its rows say less, until the next run."""
+    return any(outcome.note for outcome in report.outcomes.values())
 
 
 if os.environ.get("FAULTS_WARM"):  # in the server of forks: made once for all of them

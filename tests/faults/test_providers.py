@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable
 from datetime import timedelta
@@ -66,14 +65,14 @@ def endpoints(simulators: Bench, expected: Any) -> dict[str, list[str]]:
 
 
 @pytest.fixture
-def met(template: Path, undisturbed: Path, tmp_path: Path, room: Provider) -> Any:
+def met(template: Path, expected: Any, tmp_path: Path, room: Provider, simulators: Bench) -> Any:
     """Meets one fault on several lists, two at a time; returns what each cost."""
 
     def case(name: str, path: str) -> Difference:
         folder = copied(template, tmp_path / path)
-        assert in_process(partial(meet, folder, undisturbed, room.name, name, path)) == 0, path
-        lost, duplicated, tables = json.loads((folder / "difference.json").read_text())
-        return Difference(lost, duplicated, tuple(tables))
+        assert in_process(partial(meet, folder, room.name, name, path)) == 0, path
+        yard = Yard(room, simulators.world, folder, Clock(now=ENDS_AT))
+        return yard.compared_with(expected)
 
     return lambda name, paths: on_both_cores(partial(case, name), paths)
 

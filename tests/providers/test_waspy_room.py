@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 from place import Place
 
+from pipelines.errors import Unavailable
 from pipelines.providers import find
+from pipelines.providers.waspy.messages import MOST_REFUSED
 from pipelines.providers.waspy.readings import OLDER, RECENT, START, Checkpoint, Reading
 from pipelines.providers.waspy.simulator_rows import agent_id
 from pipelines.providers.waspy.simulator_story import conversation_id, message_id
 from pipelines.providers.waspy.tables import MESSAGE_CURSORS
 from pipelines.reading.landing import Lander
-from pipelines.simulation import Fault, expired_cursor, instead
+from pipelines.simulation import Asked, Change, Fault, expired_cursor, instead
 from pipelines.world import Message, StatusChange, Thread, ThreadChange, World
 
 from .conftest import Shop
@@ -25,6 +27,7 @@ WASPY = next(room for room in find() if room.name == "waspy")
 
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+NOT_FOUND = instead({"error": {"code": "NOT_FOUND"}}, status=404)
 
 
 @pytest.fixture
@@ -168,10 +171,39 @@ def test_cursors_of_a_load_that_never_completed_are_not_trusted(shop: Shop) -> N
 
 
 def test_a_conversation_deleted_between_list_and_reading_is_left_alone(shop: Shop) -> None:
-    gone = Fault(instead({"error": {"code": "NOT_FOUND"}}, status=404), path="/messages", times=1)
-    report = shop.sync(shop.app(faults=[gone]))
+    thread = shop.world.threads[0]
+    gone, said = conversation_id(thread), (thread.channel_id, thread.contact_id)
+
+    def deleted(asked: Asked, count: int) -> Change | None:
+        return NOT_FOUND if f"/conversations/{gone}" in asked.path else None
+
+    app = shop.app(faults=deleted)
+    report = shop.sync(app)
     assert report.is_ok
-    assert len(shop.rows("messages")) < len(shop.world.messages)
+    left = sum((m.channel_id, m.contact_id) != said for m in shop.world.messages)
+    assert len(shop.rows("messages")) == left < len(shop.world.messages)
+    assert sum(gone in seen.path for seen in app.state.requests) == 2
+    again = shop.app(faults=deleted)
+    shop.sync(again)
+    assert not any(gone in seen.path for seen in again.state.requests)
+
+
+def test_messages_not_found_of_a_conversation_that_is_there_are_told_and_asked_for_again(
+    shop: Shop,
+) -> None:
+    """A route that is gone for an hour looks the same as a conversation that is gone."""
+    report = shop.sync(shop.app(faults=[Fault(NOT_FOUND, path="/messages", times=1)]))
+    assert isinstance(report.outcomes["messages"].error, Unavailable)
+    assert 0 < len(shop.rows("messages")) < len(shop.world.messages)
+    assert shop.sync().is_ok
+    assert len(shop.rows("messages")) == len(shop.world.messages)
+
+
+def test_a_closed_list_of_messages_is_not_asked_for_every_conversation(shop: Shop) -> None:
+    app = shop.app(faults=[Fault(NOT_FOUND, path="/messages", times=None)])
+    report = shop.sync(app)
+    assert isinstance(report.outcomes["messages"].error, Unavailable)
+    assert messages_asked(app) < MOST_REFUSED + 8 < len(shop.rows("conversations"))
 
 
 def test_a_status_that_changes_unseen_is_read_within_the_hour_while_the_message_is_young(

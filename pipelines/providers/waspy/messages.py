@@ -40,6 +40,10 @@ RECENT = timedelta(days=1)
 """A conversation that was never read and is older than this is history."""
 
 TOLERANCE = timedelta(seconds=2)
+MOST_REFUSED = 10
+"""Conversations that are listed while their messages are not found, before a pull gives up: one is
+a fault of its own and must not hide the others, many are the list itself that is closed."""
+
 MAX_ATTEMPTS = 3
 """Readings that do not reach the message the list promised; then the list is taken to be wrong."""
 
@@ -68,6 +72,7 @@ class MessageReader:
         self._pull = pull
         self._api: Waspy = pull.client
         self._more = 0
+        self._refused: list[Unavailable] = []
 
     async def read(self) -> None:
         """Read every conversation that is due, several at a time, until the pull is full; first
@@ -123,13 +128,14 @@ class MessageReader:
         """Read side by side; return how many are left for later.
 
         Raises:
-            ProviderError: the first failure, after every worker has ended.
+            ProviderError: the first failure, or what was refused of a conversation that is still
+                there; after every worker has ended.
         """
         waiting = iter(due)
         side_by_side = min(len(due), self._api.transport.concurrency)
         workers = (self._work(waiting) for _ in range(side_by_side))
         results = await asyncio.gather(*workers, return_exceptions=True)
-        for failure in filter(None, results):
+        for failure in (*filter(None, results), *self._refused):
             raise failure
         return sum(1 for _ in waiting)
 
@@ -180,7 +186,7 @@ class MessageReader:
         while (item := next(waiting, None)) is not None:
             with urgent(self._urgency(item)):
                 await self._read_one(item)
-            if self._pull.is_paused():
+            if self._pull.is_paused() or len(self._refused) >= MOST_REFUSED:
                 break
 
     def _urgency(self, due: Due) -> Urgency:
@@ -198,10 +204,23 @@ class MessageReader:
         except Unavailable as error:
             if error.status != 404:
                 raise
-            # Deleted since it was listed: what was read of it stays.
+            if not await self._is_deleted(due.reading.id):
+                self._refused.append(error)
+                return
+            # Since it was listed. What was read of it stays.
             if due.mark is not None:
                 self._save(replace(due.reading, mark=due.mark))
         self._pull.done.add(due.reading.id)
+
+    async def _is_deleted(self, conversation: str) -> bool:
+        """Whether a conversation is not to be had either, from a list that is."""
+        if self._pull.outcomes[CONVERSATIONS.name].error:
+            return False
+        try:
+            await self._api.conversation(conversation)
+        except Unavailable as error:
+            return error.status == 404
+        return False
 
     async def _follow(self, start: Checkpoint, due: Due) -> None:
         """Take pages from `start` to the end, and save how far that was."""
