@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib import import_module, resources
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 TESTS_FILE = "tests.json"
+LOG = Path("logs", "dbt.log")
 
 
 class Dbt:
@@ -40,13 +41,22 @@ class Dbt:
         version: str = "",
     ) -> None:
         self._home = data_dir / "dbt"
-        self._home.mkdir(parents=True, exist_ok=True)
+        (self._home / LOG).parent.mkdir(parents=True, exist_ok=True)
         self._write_profile({**output, "threads": threads or os.cpu_count() or 1})
         self._key = (version, output["type"], _database(output))
+        self._reading = threading.Thread(target=self._read)
 
     def get_ready(self) -> None:
-        """Import dbt while the database is at work: it takes seconds."""
-        threading.Thread(target=import_module, args=("dbt.cli.main",)).start()
+        """Import dbt and read the project while the database is at work: both take seconds."""
+        self._reading.start()
+
+    def _read(self) -> None:
+        """Read the project, unless this process has. What is wrong with it is told by `run`."""
+        if self._key not in _manifests:
+            result = self._invoke("parse")
+            _manifests.clear()  # of an older version
+            if result.success:
+                _manifests[self._key] = result.result
 
     def run(self, command: str, *arguments: str) -> dbtRunnerResult:
         """Run one command.
@@ -54,21 +64,35 @@ class Dbt:
         Raises:
             BuildFailed: with the names of what failed.
         """
-        with _uncollected():
-            from dbt.cli.main import dbtRunner
-
-            runner = dbtRunner(manifest=_manifests.get(self._key))
-            result = runner.invoke([*_QUIET, command, *arguments, *self._flags(command)])
+        if self._reading.ident is None:
+            self.get_ready()
+        self._reading.join()
+        result = self._invoke(command, *arguments)
         if command == "build":
             self._note_tests(result)
-        if runner.manifest is not None:
-            _manifests.clear()  # of an older version
-            _manifests[self._key] = runner.manifest
         if not result.success:
             raise BuildFailed(
                 f"dbt {command} failed: {_reason(result)}",
-                hint=f"details are in {self._home / 'logs' / 'dbt.log'}",
+                hint=f"details are in {self._home / LOG}",
             )
+        return result
+
+    def _invoke(self, command: str, *arguments: str) -> dbtRunnerResult:
+        """Let dbt do it. When that fails, the log holds what it said of it: dbt's own makes a line
+        of every event, to drop nearly all of them."""
+        said: list[str] = []
+
+        def note(event: Any) -> None:
+            if event.info.level == "error":
+                said.append(event.info.msg)
+
+        with _uncollected():
+            from dbt.cli.main import dbtRunner
+
+            runner = dbtRunner(manifest=_manifests.get(self._key), callbacks=[note])
+            result = runner.invoke([*_QUIET, command, *arguments, *self._flags(command)])
+        if not result.success:
+            (self._home / LOG).write_text("\n".join(said))
         return result
 
     def _note_tests(self, result: dbtRunnerResult) -> None:
@@ -90,12 +114,8 @@ class Dbt:
         Raises:
             BuildFailed: dbt could not.
         """
-        from dbt.cli.main import dbtRunner
-
-        quiet = [flag for flag in _QUIET if flag != "--no-write-json"]
-        command = ["docs", "generate", "--static", *self._flags("docs")]
-        if not dbtRunner().invoke([*quiet, *command]).success:
-            raise BuildFailed("dbt docs failed", hint=f"see {self._home / 'logs' / 'dbt.log'}")
+        if not self._invoke("docs", "generate", "--static", "--write-json").success:
+            raise BuildFailed("dbt docs failed", hint=f"see {self._home / LOG}")
         return self._home / "target" / "static_index.html"
 
     def _flags(self, command: str) -> list[str]:
@@ -103,7 +123,7 @@ class Dbt:
             *("--project-dir", str(resources.files("models"))),
             *("--profiles-dir", str(self._home)),
             *("--target-path", str(self._home / "target")),
-            *("--log-path", str(self._home / "logs")),
+            *("--log-path", str(self._home / LOG.parent)),
         ]
         return flags + (["--exclude-resource-type", "unit_test"] if command == "build" else [])
 
@@ -136,7 +156,7 @@ def _database(output: Mapping[str, Any]) -> str:
 
 _QUIET = (
     *("--quiet", "--log-level", "none", "--no-use-colors"),  # stdout is for data
-    *("--log-level-file", "error"),
+    *("--log-level-file", "none"),
     *("--no-send-anonymous-usage-stats", "--no-version-check", "--no-write-json"),
 )
 

@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from dbt.parser.manifest import ManifestLoader
 
 import models
+from pipelines.building import dbt_runner
 from pipelines.building.dbt_runner import Dbt
 from pipelines.errors import BuildFailed
 
@@ -29,6 +31,18 @@ def test_building_twice_gives_the_same_rows(warehouse):
     warehouse.build(full=True)
     assert warehouse.rows("select * from marts.fct_turns order by turn_key") == before
     assert len(before) == 2
+
+
+def test_a_process_reads_the_project_once(warehouse, monkeypatch):
+    """dbt takes a second to read it, on every command, unless it is given what it read before."""
+    readings = []
+    read = ManifestLoader.load
+    monkeypatch.setattr(ManifestLoader, "load", lambda self: readings.append(1) or read(self))
+    dbt_runner._manifests.clear()
+    for _ in range(2):
+        warehouse.asks("once", 0)
+        warehouse.build()
+    assert len(readings) == 1
 
 
 def test_every_model_has_a_unit_test():
@@ -58,8 +72,11 @@ def test_a_message_that_no_model_took_fails_the_build(warehouse):
     warehouse.build()
     warehouse.run("delete from marts.fct_messages where message_id like 'lost-%'")
     warehouse.asks("found", 0)
-    with pytest.raises(BuildFailed, match="every_raw_message_is_a_row"):
+    with pytest.raises(BuildFailed, match="every_raw_message_is_a_row") as failure:
         warehouse.build()
+    log = warehouse.folder / "dbt" / dbt_runner.LOG
+    assert str(log) in failure.value.hint
+    assert "every_raw_message_is_a_row" in log.read_text("utf-8")
     warehouse.build(full=True)
 
 
