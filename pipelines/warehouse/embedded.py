@@ -44,8 +44,6 @@ from pipelines.warehouse.stored import StoredRows
 if TYPE_CHECKING:
     from polars import DataFrame
 
-SNAPSHOTS_KEPT = 2
-
 SANDBOX = """
 set global TimeZone = 'UTC';
 set enable_external_access = false;
@@ -151,6 +149,7 @@ class DuckDBWarehouse(Warehouse):
             failpoint("publish.flushed")
             partial.rename(target)
             failpoint("publish.renamed")
+            before = self.link.resolve().name  # somebody may be about to open it
             self._point_to(target)
         except OSError as error:
             partial.unlink(missing_ok=True)
@@ -160,7 +159,7 @@ class DuckDBWarehouse(Warehouse):
                 hint="make room on the disk, then: doblecheck build",
             ) from None
         failpoint("publish.forget")
-        self._forget_old()
+        self._forget_others(name, before)
         failpoint("publish.end")
         return target
 
@@ -209,12 +208,10 @@ class DuckDBWarehouse(Warehouse):
         failpoint("publish.pointed")
         _flush(self.data_dir)
 
-    def _forget_old(self) -> None:
-        snapshots = sorted(self.published.glob("analytics-*.duckdb"))
-        for old in snapshots[:-SNAPSHOTS_KEPT]:
-            old.unlink(missing_ok=True)
-        for left in self.published.glob("*.part"):
-            left.unlink(missing_ok=True)
+    def _forget_others(self, *kept: str) -> None:
+        for other in self.published.glob("analytics-*.duckdb*"):
+            if other.name not in kept:
+                other.unlink(missing_ok=True)
 
     def snapshot(self) -> Path:
         """The newest snapshot.

@@ -16,7 +16,6 @@ from pipelines.errors import NotPublished, WarehouseBusy, WarehouseError
 from pipelines.events import webhook_tables
 from pipelines.providers import find
 from pipelines.warehouse import Connection, SyncState
-from pipelines.warehouse.embedded import SNAPSHOTS_KEPT
 from pipelines.warehouse.embedded import DuckDBWarehouse as Embedded
 
 
@@ -58,7 +57,18 @@ def test_readers_see_the_newest_snapshot_and_an_open_one_stays_as_it_was(
 
 def test_the_last_two_snapshots_are_kept(warehouse: Embedded) -> None:
     made = [fill(warehouse, i) for i in range(4)]
-    assert sorted(warehouse.published.iterdir()) == made[-SNAPSHOTS_KEPT:]
+    assert sorted(warehouse.published.iterdir()) == made[-2:]
+
+
+def test_a_snapshot_nobody_was_pointed_to_takes_no_place_of_one_that_is_read(
+    warehouse: Embedded,
+) -> None:
+    """A reader looks where the link points, and opens that a moment later."""
+    read_by_somebody = fill(warehouse, 1)
+    killed = warehouse.published / "analytics-99990101T000000000000.duckdb"
+    killed.write_bytes(read_by_somebody.read_bytes())
+    newest = fill(warehouse, 2)
+    assert sorted(warehouse.published.iterdir()) == [read_by_somebody, newest]
 
 
 def test_without_a_snapshot_a_reader_is_told_what_to_run(warehouse: Embedded) -> None:
