@@ -86,7 +86,7 @@ class Dbt:
             if event.info.level == "error":
                 said.append(event.info.msg)
 
-        with _uncollected():
+        with _one_at_a_time, _uncollected():
             from dbt.cli.main import dbtRunner
 
             runner = dbtRunner(manifest=_manifests.get(self._key), callbacks=[note])
@@ -130,6 +130,10 @@ class Dbt:
     def _write_profile(self, output: Mapping[str, Any]) -> None:
         profile = {"doblecheck": {"target": "warehouse", "outputs": {"warehouse": output}}}
         (self._home / "profiles.yml").write_text(json.dumps(profile))  # JSON is YAML
+
+
+_one_at_a_time = threading.Lock()
+"""dbt can't run twice in a process: a build that failed early may have left it reading."""
 
 
 @contextmanager
