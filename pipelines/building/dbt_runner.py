@@ -44,19 +44,19 @@ class Dbt:
         (self._home / LOG).parent.mkdir(parents=True, exist_ok=True)
         self._write_profile({**output, "threads": threads or os.cpu_count() or 1})
         self._key = (version, output["type"], _database(output))
-        self._reading = threading.Thread(target=self._read)
 
     def get_ready(self) -> None:
         """Import dbt and read the project while the database is at work: both take seconds."""
-        self._reading.start()
+        threading.Thread(target=self._read).start()
 
     def _read(self) -> None:
         """Read the project, unless this process has. What is wrong with it is told by `run`."""
-        if self._key not in _manifests:
-            result = self._invoke("parse")
-            _manifests.clear()  # of an older version
-            if result.success:
-                _manifests[self._key] = result.result
+        with _one_at_a_time:
+            if self._key not in _manifests:
+                result = self._invoke("parse")
+                _manifests.clear()  # of an older version
+                if result.success:
+                    _manifests[self._key] = result.result
 
     def run(self, command: str, *arguments: str) -> dbtRunnerResult:
         """Run one command.
@@ -64,9 +64,7 @@ class Dbt:
         Raises:
             BuildFailed: with the names of what failed.
         """
-        if self._reading.ident is None:
-            self.get_ready()
-        self._reading.join()
+        self._read()
         result = self._invoke(command, *arguments)
         if command == "build":
             self._note_tests(result)
@@ -132,8 +130,8 @@ class Dbt:
         (self._home / "profiles.yml").write_text(json.dumps(profile))  # JSON is YAML
 
 
-_one_at_a_time = threading.Lock()
-"""dbt can't run twice in a process: a build that failed early may have left it reading."""
+_one_at_a_time = threading.RLock()
+"""dbt can't do two things at once in a process, and reading may outlast a build that failed."""
 
 
 @contextmanager

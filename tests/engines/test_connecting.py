@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from place import Place
 from real_postgres import PASSWORD, Server
+from waiting import wait_until
 from wire import Door, door
 
 from pipelines.errors import WarehouseError
@@ -137,7 +139,6 @@ def test_nothing_is_asked_that_outlives_a_transaction(postgres: Server, tmp_path
     assert OF_A_SESSION.match(b"set search_path to raw")  # it would have been noticed
 
 
-@pytest.mark.matrix
 @pytest.mark.skipif(not shutil.which("pgbouncer"), reason="there is no pgbouncer here")
 def test_everything_works_behind_a_transaction_pooler(postgres: Server, tmp_path: Path) -> None:
     direct = postgres.database()
@@ -160,6 +161,7 @@ def test_everything_works_behind_a_transaction_pooler(postgres: Server, tmp_path
         ["pgbouncer", str(folder / "bouncer.ini")], user=postgres.user, stderr=subprocess.DEVNULL
     )
     try:
+        wait_until(lambda: _answers(port))
         place = Place(tmp_path, direct.replace(str(postgres.port), str(port)))
         warehouse = PostgresWarehouse(str(place.url), tmp_path)
         messages = synced(warehouse)
@@ -171,3 +173,11 @@ def test_everything_works_behind_a_transaction_pooler(postgres: Server, tmp_path
     finally:
         pooler.terminate()
         pooler.wait()
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True

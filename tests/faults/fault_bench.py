@@ -9,7 +9,6 @@ import multiprocessing
 import os
 import shutil
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -317,10 +316,3 @@ class Difference:
 
 
 NOTHING = Difference(0, 0)
-
-
-def wait_until(is_true: Callable[[], bool], *, seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while not is_true():
-        assert time.monotonic() < end, "it took too long"
-        time.sleep(0.02)

@@ -30,6 +30,9 @@ from pipelines.failpoint import NAMES
 
 from .conftest import Figures
 
+Marts = dict[str, Counter[tuple[Any, ...]]]
+"""Mart → its rows."""
+
 OF_A_BAD_PACKAGE = {"load.set_aside", "load.moved"}
 """Reached only with a package that can't be loaded."""
 
@@ -38,9 +41,6 @@ OF_A_SYNC = tuple(
     for name in NAMES
     if name.startswith(("sync.", "load.", "transport.", "pull.")) and name not in OF_A_BAD_PACKAGE
 )
-Marts = dict[str, Counter[tuple[Any, ...]]]
-"""Mart → its rows."""
-
 EXTRACT = ("transport.", "pull.")
 OFTEN = ("transport.ask", "transport.answered", "pull.page", "pull.taken", "pull.read")
 SPECS = (

@@ -26,10 +26,10 @@ from fault_bench import (
     in_process,
     start,
     sync,
-    wait_until,
     warehouse,
 )
 from starlette.applications import Starlette
+from waiting import wait_until
 
 from pipelines.providers import find
 from pipelines.simulation import Change, Fault, dripping, serve, too_many

@@ -54,6 +54,7 @@ def test_every_model_has_a_unit_test():
 
 
 def test_the_models_own_unit_tests_pass(warehouse):
+    warehouse.build()  # they look at the columns of what is there
     dbt = Dbt(warehouse.place.warehouse.dbt_output(), warehouse.folder, threads=2)
     assert len(dbt.run("test", "--select", "test_type:unit").result.results) > 100
 

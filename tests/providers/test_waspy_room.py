@@ -12,7 +12,7 @@ from place import Place
 
 from pipelines.errors import Unavailable
 from pipelines.providers import find
-from pipelines.providers.waspy.messages import MOST_REFUSED
+from pipelines.providers.waspy.messages import CLOSED_AFTER
 from pipelines.providers.waspy.readings import OLDER, RECENT, START, Checkpoint, Reading
 from pipelines.providers.waspy.simulator_rows import agent_id
 from pipelines.providers.waspy.simulator_story import conversation_id, message_id
@@ -203,7 +203,7 @@ def test_a_closed_list_of_messages_is_not_asked_for_every_conversation(shop: Sho
     app = shop.app(faults=[Fault(NOT_FOUND, path="/messages", times=None)])
     report = shop.sync(app)
     assert isinstance(report.outcomes["messages"].error, Unavailable)
-    assert messages_asked(app) < MOST_REFUSED + 8 < len(shop.rows("conversations"))
+    assert messages_asked(app) < CLOSED_AFTER + 8 < len(shop.rows("conversations"))
 
 
 def test_a_status_that_changes_unseen_is_read_within_the_hour_while_the_message_is_young(

@@ -40,7 +40,8 @@ RECENT = timedelta(days=1)
 """A conversation that was never read and is older than this is history."""
 
 TOLERANCE = timedelta(seconds=2)
-MOST_REFUSED = 10
+
+CLOSED_AFTER = 10
 """Conversations that are listed while their messages are not found, before a pull gives up: one is
 a fault of its own and must not hide the others, many are the list itself that is closed."""
 
@@ -186,7 +187,7 @@ class MessageReader:
         while (item := next(waiting, None)) is not None:
             with urgent(self._urgency(item)):
                 await self._read_one(item)
-            if self._pull.is_paused() or len(self._refused) >= MOST_REFUSED:
+            if self._pull.is_paused() or len(self._refused) >= CLOSED_AFTER:
                 break
 
     def _urgency(self, due: Due) -> Urgency:
