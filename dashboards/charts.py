@@ -311,11 +311,37 @@ def bars(
         values: name, bucket, count; `part` when there are parts; label, on one row of each bar.
         parts: name → colour, from the bottom up.
     """
-    names = list(dict.fromkeys(row["name"] for row in values))
-    x = {
+    x = _names(values)
+    is_labelled = any(row.get("label") for row in values)
+    y: Spec = {
+        "field": "count",
+        "type": "quantitative",
+        "axis": None if is_labelled else counts_axis(language),
+    }
+    coloured: Spec = {"color": {"value": palette[colour]}}
+    if parts:
+        coloured = _in_order(palette, parts)
+        places = {name: place for place, name in enumerate(parts)}
+        values = [{**row, "order": places[row["part"]]} for row in values]
+    drawn = {
+        "params": [_click("bucket")],
+        "mark": {"type": "bar", "cursor": "pointer", "cornerRadiusEnd": 2},
+        "encoding": {"x": x, "y": y, **coloured, "tooltip": tooltip(values)},
+    }
+    labels = {
+        "data": {"values": _tops(values)},
+        "mark": {"type": "text", "dy": -7, "color": palette["text"], "fontSize": 12},
+        "encoding": {"x": x, "y": y, "text": {"field": "label", "type": "nominal"}},
+    }
+    return _spec(palette, values, height, drawn, labels)
+
+
+def _names(values: Values) -> Spec:
+    """The axis of bars, in the order in which they come."""
+    return {
         "field": "name",
         "type": "ordinal",
-        "sort": names,
+        "sort": list(dict.fromkeys(row["name"] for row in values)),
         "axis": {
             "title": None,
             "labelAngle": 0,
@@ -326,53 +352,24 @@ def bars(
             "labelExpr": "split(replace(datum.label, regexp(' (?=[a-z]+$)'), '|'), '|')",
         },
     }
-    is_labelled = any(row.get("label") for row in values)
-    y: Spec = {
-        "field": "count",
-        "type": "quantitative",
-        "axis": None if is_labelled else counts_axis(language),
+
+
+def _in_order(palette: Mapping[str, Any], parts: Mapping[str, str]) -> Spec:
+    """The parts of bars, each in its colour, from the bottom up."""
+    scale = {"domain": list(parts), "range": [palette[name] for name in parts.values()]}
+    return {
+        "color": {"field": "part", "type": "nominal", "scale": scale, "legend": None},
+        "order": {"field": "order", "type": "quantitative"},
     }
-    colours: Spec = {"value": palette[colour]}
-    if parts:
-        colours = {
-            "field": "part",
-            "type": "nominal",
-            "scale": {
-                "domain": list(parts),
-                "range": [palette[name] for name in parts.values()],
-            },
-            "legend": None,
-        }
-    layers: list[Spec] = [
-        {
-            "params": [_click("bucket")],
-            "mark": {"type": "bar", "cursor": "pointer", "cornerRadiusEnd": 2},
-            "encoding": {
-                "x": x,
-                "y": y,
-                "color": colours,
-                **({"order": {"field": "order", "type": "quantitative"}} if parts else {}),
-                "tooltip": tooltip(values),
-            },
-        }
-    ]
-    if parts:
-        places = {name: place for place, name in enumerate(parts)}
-        values = [{**row, "order": places[row["part"]]} for row in values]
-    # The label stands over the whole bar: only the first part of it carries one.
-    tops = [
+
+
+def _tops(values: Values) -> list[dict[str, Any]]:
+    """Where labels stand: over the whole bar, of which only the first part carries one."""
+    return [
         {**row, "count": sum(r["count"] for r in values if r["name"] == row["name"])}
         for row in values
         if row.get("label")
     ]
-    layers.append(
-        {
-            "data": {"values": tops},
-            "mark": {"type": "text", "dy": -7, "color": palette["text"], "fontSize": 12},
-            "encoding": {"x": x, "y": y, "text": {"field": "label", "type": "nominal"}},
-        }
-    )
-    return _spec(palette, values, height, *layers)
 
 
 def hours(
