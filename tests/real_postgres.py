@@ -32,7 +32,7 @@ class Server:
         self.user = _user()
         secret = folder / "password"
         secret.write_text(PASSWORD)
-        _hand_over(folder, self.user)
+        hand_over(folder, self.user)
         self._run("initdb", "-U", "postgres", "-A", "scram-sha-256", "--pwfile", str(secret),
                   "-E", "UTF8", "--locale=C.UTF-8", "-N")  # fmt: skip
         self.start()
@@ -102,7 +102,8 @@ def _user() -> str | None:
     return user
 
 
-def _hand_over(folder: Path, user: str | None) -> None:
+def hand_over(folder: Path, user: str | None) -> None:
+    """Make a folder and its files this user's own; nothing without a user."""
     for path in (folder, *folder.iterdir()) if user else ():
         shutil.chown(path, user)
 

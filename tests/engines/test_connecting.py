@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from place import Place
-from real_postgres import PASSWORD, Server
+from real_postgres import PASSWORD, Server, hand_over
 from waiting import wait_until
 from wire import Door, door
 
@@ -139,29 +140,40 @@ def test_nothing_is_asked_that_outlives_a_transaction(postgres: Server, tmp_path
     assert OF_A_SESSION.match(b"set search_path to raw")  # it would have been noticed
 
 
-@pytest.mark.skipif(not shutil.which("pgbouncer"), reason="there is no pgbouncer here")
-def test_everything_works_behind_a_transaction_pooler(postgres: Server, tmp_path: Path) -> None:
-    direct = postgres.database()
-    name = direct.rsplit("/", 1)[1]
-    folder = postgres.folder / "bouncer"
+@contextmanager
+def pooling(server: Server, database: str) -> Iterator[int]:
+    """The port of a PgBouncer that gives every transaction whichever connection is free."""
+    folder = server.folder / f"bouncer-{database}"
     folder.mkdir()
     with door(0) as free:
         port = free.port
     secret = PASSWORD.replace("'", "''")
-    (folder / "users.txt").write_text(f'"postgres" "{PASSWORD}"\n')
-    (folder / "bouncer.ini").write_text(
-        f"[databases]\n{name} = host=127.0.0.1 port={postgres.port} user=postgres "
+    users, settings, log = folder / "users.txt", folder / "bouncer.ini", folder / "log"
+    users.write_text(f'"postgres" "{PASSWORD}"\n')
+    settings.write_text(
+        f"[databases]\n{database} = host=127.0.0.1 port={server.port} user=postgres "
         f"password='{secret}'\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n"
-        f"unix_socket_dir = {folder}\nauth_type = plain\nauth_file = {folder}/users.txt\n"
+        f"unix_socket_dir = {folder}\nauth_type = plain\nauth_file = {users}\n"
         "pool_mode = transaction\nserver_round_robin = 1\n"
         "ignore_startup_parameters = extra_float_digits,options\n"
     )
-    folder.chmod(0o755)
-    pooler = subprocess.Popen(
-        ["pgbouncer", str(folder / "bouncer.ini")], user=postgres.user, stderr=subprocess.DEVNULL
-    )
+    hand_over(folder, server.user)  # whatever umask the tests run with
+    with log.open("w") as said:
+        pooler = subprocess.Popen(["pgbouncer", str(settings)], user=server.user, stderr=said)
     try:
-        wait_until(lambda: _answers(port))
+        wait_until(lambda: _answers(port) or pooler.poll() is not None)
+        if pooler.poll() is not None:  # a matter between the program and this machine
+            pytest.skip(f"pgbouncer does not start here: {log.read_text()}")
+        yield port
+    finally:
+        pooler.terminate()
+        pooler.wait()
+
+
+@pytest.mark.skipif(not shutil.which("pgbouncer"), reason="there is no pgbouncer here")
+def test_everything_works_behind_a_transaction_pooler(postgres: Server, tmp_path: Path) -> None:
+    direct = postgres.database()
+    with pooling(postgres, direct.rsplit("/", 1)[1]) as port:
         place = Place(tmp_path, direct.replace(str(postgres.port), str(port)))
         warehouse = PostgresWarehouse(str(place.url), tmp_path)
         messages = synced(warehouse)
@@ -170,9 +182,6 @@ def test_everything_works_behind_a_transaction_pooler(postgres: Server, tmp_path
                 assert place.build(as_of=NOW).is_full == is_full
         sql = "select count(*) as n from marts.fct_messages"
         assert warehouse.answer(sql).rows() == [(len(find()) * messages,)]
-    finally:
-        pooler.terminate()
-        pooler.wait()
 
 
 def _answers(port: int) -> bool:
