@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import httpx
+from httpx_aiohttp import AiohttpTransport
 
 SENDERS = 16
 
@@ -35,7 +36,8 @@ def post(url: str, posted: Iterable[Posted], sign: Callable[[bytes], Mapping[str
 async def _post(
     url: str, posted: Iterator[Posted], sign: Callable[[bytes], Mapping[str, str]]
 ) -> int:
-    async with httpx.AsyncClient(timeout=30) as client:
+    # httpx's own pool looks at every connection for every request.
+    async with httpx.AsyncClient(transport=AiohttpTransport(), timeout=30) as client:
         counts = await asyncio.gather(*(_send(client, url, posted, sign) for _ in range(SENDERS)))
     return sum(counts)
 

@@ -6,7 +6,7 @@ come as Meta's own bodies: no other webhook tells of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -28,20 +28,20 @@ MOST_OF_BATCH = 50
 
 def webhooks(world: World, *, since: datetime, until: datetime) -> list[Posted]:
     """Every webhook sent in [since, until), in order."""
-    poster = _Poster(Story(world))
-    found = [*poster.messages(since, until), *poster.sessions(), *poster.calls()]
-    return sorted(
-        (each for each in found if since <= each.at < until), key=lambda each: (each.at, each.body)
-    )
+    poster = _Poster(Story(world), lambda at: since <= at < until)
+    found = [*poster.messages(), *poster.sessions(), *poster.calls()]
+    return sorted(found, key=lambda each: (each.at, each.body))
 
 
 class _Poster:
-    def __init__(self, story: Story) -> None:
-        self._story = story
+    """What was sent at the times asked for: of all others no body is written."""
+
+    def __init__(self, story: Story, is_asked_for: Callable[[datetime], bool]) -> None:
+        self._story, self._is_asked_for = story, is_asked_for
         self._buffered = {channel.id for channel in story.world.channels[::2]}
         self._sequences: dict[str, int] = {}
 
-    def messages(self, since: datetime, until: datetime) -> Iterator[Posted]:
+    def messages(self) -> Iterator[Posted]:
         """What was received, sent, and became of it."""
         waiting: dict[str, list[tuple[datetime, dict[str, Any]]]] = {}
         for message in self._story.world.messages:
@@ -49,7 +49,7 @@ class _Poster:
                 continue
             if message.direction == "outbound":
                 yield from self._outcomes(message)
-            elif since <= message.inserted_at < until:
+            elif self._is_asked_for(message.inserted_at):
                 body = self._body(message, message.inserted_at, status="received")
                 if message.channel_id not in self._buffered:
                     yield _posted(message.inserted_at, RECEIVED, body)
@@ -57,30 +57,31 @@ class _Poster:
                 session = self._story.session_of[message.id].id
                 batch = waiting.setdefault(session, [])
                 if batch and _is_over(batch, message.inserted_at):
-                    yield self._batch(session, batch)
+                    yield from self._batch(session, batch)
                     batch.clear()
                 batch.append((message.inserted_at, body))
         for session, batch in waiting.items():
-            yield self._batch(session, batch)
+            yield from self._batch(session, batch)
 
     def sessions(self) -> Iterator[Posted]:
         """Conversations that began, and that ended."""
         for session in self._story.session_by_id.values():
             if session.messages[0].is_imported:
                 continue
-            began = session.inserted[0]
-            yield self._about(session, began, "created")
-            if ended := session.ended_at(self._story.world.ends_at):
-                yield self._about(session, ended, "ended")
+            began, ended = session.inserted[0], session.ended_at(self._story.world.ends_at)
+            for at, kind in ((began, "created"), (ended, "ended")):
+                if at and self._is_asked_for(at):
+                    yield self._about(session, at, kind)
 
     def calls(self) -> Iterator[Posted]:
         """A call's beginning and its end, as Meta tells them."""
         for call in self._story.world.calls:
-            yield self._call(call, call.started_at, "connect")
-            yield self._call(call, call.ended_at, "terminate")
+            for at, event in ((call.started_at, "connect"), (call.ended_at, "terminate")):
+                if self._is_asked_for(at):
+                    yield self._call(call, at, event)
 
     def _outcomes(self, message: Message) -> Iterator[Posted]:
-        for change in message.statuses:
+        for change in filter(lambda change: self._is_asked_for(change.at), message.statuses):
             body = self._body(message, change.at, status=change.status)
             if change.status != "sent":
                 body["message"]["timestamp"] = unix(change.at)  # of the status, not of the message
@@ -110,7 +111,9 @@ class _Poster:
             "phone_number_id": number,
         }
 
-    def _batch(self, session: str, batch: list[tuple[datetime, dict[str, Any]]]) -> Posted:
+    def _batch(
+        self, session: str, batch: list[tuple[datetime, dict[str, Any]]]
+    ) -> Iterator[Posted]:
         first = self._sequences.get(session, 0) + 1
         self._sequences[session] = last = first + len(batch) - 1
         body = {
@@ -127,7 +130,8 @@ class _Poster:
         }
         sent_at = batch[0][0] + timedelta(seconds=BATCH_SECONDS)
         extra = {"x-webhook-batch": "true", "x-batch-size": str(len(batch))}
-        return _posted(sent_at, RECEIVED, body, **extra)
+        if self._is_asked_for(sent_at):
+            yield _posted(sent_at, RECEIVED, body, **extra)
 
     def _about(self, session: Session, at: datetime, kind: str) -> Posted:
         contact = self._story.contact(session)
