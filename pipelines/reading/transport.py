@@ -237,8 +237,9 @@ class Transport:
 
     def _final(self, error: ProviderError) -> ProviderError:
         if error.ends_account:
-            self._shared.ended = self._shared.ended or error
-        return self._shared.ended or error
+            self._shared.ended = self._shared.ended or copy(error)
+        # A copy: an error that is raised again and again keeps every frame that it left.
+        return copy(self._shared.ended or error)
 
     async def _pause(self, wait: float | None, attempt: int) -> None:
         if wait is not None:
@@ -250,7 +251,7 @@ class Transport:
 
     async def _once(self, ask: _Ask, *, is_last_body: bool) -> Answer:
         if self._shared.ended is not None:
-            raise self._shared.ended
+            raise copy(self._shared.ended)
         if self._shared.is_stopping:
             raise Stopped
         self._shared.requests += 1

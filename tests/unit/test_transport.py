@@ -268,6 +268,19 @@ def test_a_key_refused_by_one_host_is_not_shown_to_the_other() -> None:
     assert seen == ["old.example"]
 
 
+def test_what_ended_an_account_is_told_as_short_the_tenth_time_as_the_second() -> None:
+    async def go() -> list[int]:
+        depths = []
+        async with two_hosts(lambda _: httpx.Response(401), Time())[0] as transport:
+            for _ in range(10):
+                with pytest.raises(Unauthorized) as raised:
+                    await transport.get("/a")
+                depths.append(len(raised.traceback))
+        return depths
+
+    assert len(set(asyncio.run(go())[1:])) == 1
+
+
 def test_a_side_host_that_is_gone_ends_nothing_else() -> None:
     def handle(request: httpx.Request) -> httpx.Response:
         if request.url.host == "old.example":
