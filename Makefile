@@ -45,7 +45,7 @@ clean: ## Remove what was made
 	rm -rf $(VENV) data dist screenshots .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # The lock is complete, and older pips (23.2) refuse hashes where a dependency names extras: --no-deps.
-# Bytecode is compiled once here: a fresh import of dlt and dbt takes twice as long.
+# Bytecode is compiled once, on all cores: pip uses one, and a fresh import of dlt and dbt takes twice as long.
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: doblecheck needs Python 3.11 or newer"; \
@@ -56,7 +56,7 @@ $(READY): requirements.txt pyproject.toml
 		uv pip install -q --python $(BIN)/python --no-deps -e .; \
 	else \
 		$(PYTHON) -m venv --clear $(VENV) && \
-		$(BIN)/pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements.txt && \
+		$(BIN)/pip install -q --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements.txt && \
 		$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .; \
 	fi
 	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib pipelines flows >/dev/null 2>&1 || true
