@@ -7,6 +7,7 @@ in `models/`.
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -76,6 +77,20 @@ class BuildResult:
     slowest: tuple[tuple[str, float], ...] = field(default=())
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without Python's search for garbage: a tenth of dbt's CPU goes into looking through what it
+    keeps to the end anyway, and what it leaves is some megabytes."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@_uncollected()
 def build(
     warehouse: Warehouse,
     *,

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -84,9 +82,12 @@ class Dbt:
             if event.info.level == "error":
                 said.append(event.info.msg)
 
-        with _one_at_a_time, _uncollected():
+        with _one_at_a_time:
             from dbt.cli.main import dbtRunner
 
+            from pipelines.building.dbt_events import hear_only_warnings
+
+            hear_only_warnings()
             runner = dbtRunner(manifest=_manifests.get(self._key), callbacks=[note])
             result = runner.invoke([*_QUIET, command, *arguments, *self._flags(command)])
         if not result.success:
@@ -132,19 +133,6 @@ class Dbt:
 
 _one_at_a_time = threading.RLock()
 """dbt can't do two things at once in a process, and reading may outlast a build that failed."""
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without Python's search for garbage: a tenth of dbt's CPU goes into looking through what it
-    keeps to the end anyway, and what it leaves is some megabytes."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 _manifests: dict[tuple[str, str, str], Any] = {}
