@@ -39,10 +39,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-GROUP_ROWS = 2_000
-"""Rows that a reader of dlt's files must hold at once: DuckDB takes a column of them in one piece,
-and fails when its memory has no room for it, however little it needs of the rest."""
-
 writing = threading.RLock()
 """Held while an account is written: accounts are read side by side, but those of one room go
 through the same staging tables of dlt, and one would empty them under the other."""
@@ -168,10 +164,9 @@ class Loader:
         return ids[0] if ids else str(time.time())
 
     def _make(self) -> Pipeline:
-        """The dlt pipeline, with every setting given: dlt would look for more in the current
-        folder and at home."""
-        os.environ["DLT_PROJECT_DIR"] = str(self._home)
-        os.environ["DLT_DATA_DIR"] = str(self._home)
+        """The dlt pipeline, with every setting given."""
+        # What imports dlt looks there, and not in the current folder and at home.
+        os.environ["DLT_PROJECT_DIR"] = os.environ["DLT_DATA_DIR"] = str(self._home)
         with _unimported("streamlit", "pandas", "sqlalchemy"):
             return self._configured()
 
@@ -179,14 +174,12 @@ class Loader:
         import dlt  # slow to import
         import pyarrow as pa
 
+        from pipelines.loading.dlt_context import settle
+
         # Arrow's own allocator keeps a hundred megabytes of what it once held.
         pa.set_memory_pool(pa.system_memory_pool())
         pa.array([])  # the first array looks for pandas, and remembers that there is none
-        dlt.config["runtime.log_level"] = "ERROR"
-        dlt.config["runtime.intercept_signals"] = False  # the run decides what a signal ends
-        dlt.config["normalize.parquet_normalizer.add_dlt_load_id"] = True
-        dlt.config["data_writer.row_group_size"] = GROUP_ROWS
-        dlt.config["load.delete_completed_jobs"] = True  # they hold what customers wrote
+        settle(self._home)
         return dlt.pipeline(
             pipeline_name=self._folder.name,
             pipelines_dir=str(self._folder.parent),

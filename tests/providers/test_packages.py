@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+import dlt
 import pyarrow.parquet as pq
 import pytest
 
 from pipelines import run as steps
-from pipelines.loading import packages
+from pipelines.loading import dlt_context, packages
 from pipelines.providers import find
 from pipelines.settings import load
 from pipelines.simulation import serve
@@ -17,6 +18,19 @@ from pipelines.warehouse import open_warehouse
 from pipelines.world import make_world
 
 ENDS_AT = datetime(2026, 3, 20, 21, tzinfo=UTC)
+
+
+def test_dlt_looks_for_settings_nowhere_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".dlt").mkdir()
+    (tmp_path / ".dlt" / "config.toml").write_text("[load]\ndelete_completed_jobs = false\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LOAD__DELETE_COMPLETED_JOBS", "false")
+    monkeypatch.setenv("WORKERS", "1000")  # of another program
+    dlt_context.settle(tmp_path)
+    assert dlt.config["load.delete_completed_jobs"] is True
+    assert dlt.config.get("workers") is None
 
 
 def test_files_are_in_groups_that_little_memory_holds(
@@ -31,7 +45,7 @@ def test_files_are_in_groups_that_little_memory_holds(
                 found = pq.ParquetFile(file).metadata
                 groups.extend(found.row_group(i).num_rows for i in range(found.num_row_groups))
 
-    monkeypatch.setattr(packages, "GROUP_ROWS", 7)
+    monkeypatch.setitem(dlt_context.SETTINGS["data_writer"], "row_group_size", 7)
     monkeypatch.setattr(packages, "failpoint", look)
     room = find()[0]
     world = make_world(seed=1, ends_at=ENDS_AT, days=3, conversations_per_day=4)
