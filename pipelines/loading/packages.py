@@ -167,12 +167,13 @@ class Loader:
         """The dlt pipeline, with every setting given."""
         # What imports dlt looks there, and not in the current folder and at home.
         os.environ["DLT_PROJECT_DIR"] = os.environ["DLT_DATA_DIR"] = str(self._home)
-        with _unimported("streamlit", "pandas", "sqlalchemy"):
+        with _unimported("streamlit", "pandas", "sqlalchemy", "numpy"):
             return self._configured()
 
     def _configured(self) -> Pipeline:
         import dlt  # slow to import
         import pyarrow as pa
+        import pyarrow.compute  # here, where there is no numpy: dlt does it later
 
         from pipelines.loading.dlt_context import settle
 
@@ -206,8 +207,8 @@ class Loader:
 @contextmanager
 def _unimported(*names: str) -> Iterator[None]:
     """Keep modules out that are imported when they are installed: Streamlit by dlt, to look for
-    secrets there, and pandas by Arrow, to see whether a list is one of its own. Together they take
-    90 MB and a second."""
+    secrets there, pandas and numpy by Arrow, to see whether a list is one of theirs. Together they
+    take 100 MB and a second."""
     absent = _Absent(names)
     sys.meta_path.insert(0, absent)
     try:
