@@ -11,8 +11,16 @@ from pipelines.building import dbt_runner
 from pipelines.building.dbt_runner import Dbt
 from pipelines.errors import BuildFailed
 
+from .conftest import Warehouse
+
 MODELS = Path(models.__file__).parent
 FOLDERS = ("staging", "intermediate", "marts")
+
+
+@pytest.fixture
+def warehouse(new_place, tmp_path):
+    """One for each test: some break theirs, and tests run in any order."""
+    return Warehouse(new_place(tmp_path).loosened())
 
 
 def test_an_empty_warehouse_builds_empty_marts(warehouse):
@@ -83,7 +91,11 @@ def test_a_message_that_no_model_took_fails_the_build(warehouse):
 
 def test_arrival_order_does_not_matter(warehouse):
     marts = "select * from marts.fct_turns order by turn_key"
+    warehouse.asks("ordered", 0, 60, 300)
+    warehouse.person_replies("ordered", 120, 400)
+    warehouse.build()
     before = warehouse.rows(marts)
+    assert before
     warehouse.run("create table shuffled as select * from raw_kapso.messages order by id desc")
     warehouse.run("delete from raw_kapso.messages")
     warehouse.run("insert into raw_kapso.messages select * from shuffled")
