@@ -36,7 +36,7 @@ check: $(READY) ## Lint, formatting, types, SQL style, import rules
 	$(BIN)/lint-imports --no-cache
 
 screenshots: $(READY) ## Take pictures of every page of the dashboard, into screenshots/
-	DOBLECHECK_SCREENSHOTS=screenshots $(BIN)/python -m pytest -q tests/dashboard/test_browser.py -k screenshots
+	DOBLECHECK_SCREENSHOTS=screenshots $(BIN)/python -m pytest -q -m matrix tests/dashboard/test_browser.py -k screenshots
 
 bench: $(READY) ## Measure everything, which takes long; writes benchmarks/README.md
 	$(BIN)/python -m benchmarks
@@ -45,7 +45,8 @@ clean: ## Remove what was made
 	rm -rf $(VENV) data dist screenshots .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # The lock is complete, and older pips (23.2) refuse hashes where a dependency names extras: --no-deps.
-# Bytecode is compiled once, on all cores: pip uses one, and a fresh import of dlt and dbt takes twice as long.
+# Bytecode is compiled once, on all cores where pip would use one: a fresh import of dlt and dbt takes
+# twice as long.
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: doblecheck needs Python 3.11 or newer"; \

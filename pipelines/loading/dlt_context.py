@@ -8,8 +8,6 @@ would be taken for one, and the search is a quarter of the CPU of a small sync.
 from __future__ import annotations
 
 import threading
-from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 from dlt.common.configuration.container import Container
@@ -36,30 +34,18 @@ SETTINGS: dict[str, Any] = {
 
 
 class Settled(RunContext):
-    """dlt's own way to run, in a folder, with one place for settings."""
-
-    def __init__(self, home: str) -> None:
-        super().__init__(home)
-        self.home = home
-
-    @property
-    def run_dir(self) -> str:
-        return self.home
-
-    @property
-    def data_dir(self) -> str:
-        return self.home
+    """dlt's own way to run, with one place for settings."""
 
     def initial_providers(self) -> list[ConfigProvider]:
-        return [CustomLoaderDocProvider("doblecheck", lambda: deepcopy(SETTINGS))]
+        return [CustomLoaderDocProvider("doblecheck", lambda: SETTINGS)]
 
 
-def settle(home: Path) -> None:
-    """From here on, dlt in this process lives in a folder and has these settings."""
-    runs = Container()[PluggableRunContext]
+def settle() -> None:
+    """From here on, dlt in this process has these settings."""
     with _one_at_a_time:
-        if not (isinstance(runs.context, Settled) and runs.context.home == str(home)):
-            runs.reload(Settled(str(home)))
+        runs = Container()[PluggableRunContext]
+        if not isinstance(runs.context, Settled):
+            runs.reload(Settled(None))
 
 
 _one_at_a_time = threading.Lock()

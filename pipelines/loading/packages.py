@@ -164,8 +164,8 @@ class Loader:
         return ids[0] if ids else str(time.time())
 
     def _make(self) -> Pipeline:
-        """The dlt pipeline, with every setting given."""
-        # What imports dlt looks there, and not in the current folder and at home.
+        """The dlt pipeline, with every setting given, in a folder of ours: dlt would take the
+        current one and the user's home."""
         os.environ["DLT_PROJECT_DIR"] = os.environ["DLT_DATA_DIR"] = str(self._home)
         with _unimported("streamlit", "pandas", "sqlalchemy", "numpy"):
             return self._configured()
@@ -180,7 +180,7 @@ class Loader:
         # Arrow's own allocator keeps a hundred megabytes of what it once held.
         pa.set_memory_pool(pa.system_memory_pool())
         pa.array([])  # the first array looks for pandas, and remembers that there is none
-        settle(self._home)
+        settle()
         return dlt.pipeline(
             pipeline_name=self._folder.name,
             pipelines_dir=str(self._folder.parent),

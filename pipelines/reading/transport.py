@@ -237,9 +237,12 @@ class Transport:
 
     def _final(self, error: ProviderError) -> ProviderError:
         if error.ends_account:
-            self._shared.ended = self._shared.ended or copy(error)
-        # A copy: an error that is raised again and again keeps every frame that it left.
-        return copy(self._shared.ended or error)
+            self._shared.ended = self._shared.ended or error
+        return self._ending() or error
+
+    def _ending(self) -> ProviderError | None:
+        """What ended the account. A copy: an error keeps every frame that it ever left."""
+        return copy(self._shared.ended)
 
     async def _pause(self, wait: float | None, attempt: int) -> None:
         if wait is not None:
@@ -250,8 +253,8 @@ class Transport:
         await self._sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
 
     async def _once(self, ask: _Ask, *, is_last_body: bool) -> Answer:
-        if self._shared.ended is not None:
-            raise copy(self._shared.ended)
+        if ending := self._ending():
+            raise ending
         if self._shared.is_stopping:
             raise Stopped
         self._shared.requests += 1

@@ -55,7 +55,6 @@ set lock_configuration = true;
 
 SYNC_SETTINGS = {
     "memory_limit": "64MB",  # beyond it, DuckDB works on disk; with 48 MB it can't always
-    "allocator_flush_threshold": "1MB",  # what it frees goes back, and is not kept beside the limit
     "preserve_insertion_order": False,  # keeping it takes memory
     "threads": 1,  # two want more memory and CPU, and the network is what is slow
 }

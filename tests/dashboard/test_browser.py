@@ -1,7 +1,7 @@
 """The dashboard as a browser meets it, and the screenshots of the README.
 
 `DOBLECHECK_SCREENSHOTS=<folder>` writes pictures of every page, theme, size and language into the
-folder; without it none is written. See `make screenshots`.
+folder, and those of the README into `docs/images`; without it none is kept. See `make screenshots`.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ PAGES = {
     "health": "health",
 }
 SIZES = {"phone": (390, 844), "desktop": (1440, 900), "wide": (1920, 1080)}
+PICTURES = os.environ.get("DOBLECHECK_SCREENSHOTS")
 SLOW = 30_000
 READY = "[data-testid=lead], .dc-note-box"
 DRAWN = "[data-testid=stVegaLiteChart] :is(canvas, svg)"
@@ -358,14 +359,19 @@ def test_a_proxy_has_to_name_the_viewer(
         process.wait(10)
 
 
-@pytest.mark.skipif("DOBLECHECK_SCREENSHOTS" not in os.environ, reason="make screenshots")
+@pytest.mark.matrix
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("language", ["es", "en"])
 def test_screenshots(
-    language: str, theme: str, size: str, served: Served, browser: sync_api.Browser
+    language: str,
+    theme: str,
+    size: str,
+    served: Served,
+    browser: sync_api.Browser,
+    tmp_path: Path,
 ) -> None:
-    folder = Path(os.environ["DOBLECHECK_SCREENSHOTS"])
+    folder = Path(PICTURES or tmp_path)
     folder.mkdir(parents=True, exist_ok=True)
     tab = visit(browser, size, theme)
     width, height = SIZES[size]
@@ -391,9 +397,12 @@ WIDEST = 1100
 """Pixels of a picture of the README."""
 
 
-@pytest.mark.skipif("DOBLECHECK_SCREENSHOTS" not in os.environ, reason="make screenshots")
+@pytest.mark.matrix
 @pytest.mark.parametrize("name", README_PICTURES)
-def test_screenshots_of_the_readme(name: str, served: Served, browser: sync_api.Browser) -> None:
+def test_screenshots_of_the_readme(
+    name: str, served: Served, browser: sync_api.Browser, tmp_path: Path
+) -> None:
+    folder = Path(__file__).parents[2] / "docs" / "images" if PICTURES else tmp_path
     path, language, theme, (width, height) = README_PICTURES[name]
     context = browser.new_context(
         viewport={"width": width, "height": height},
@@ -402,4 +411,4 @@ def test_screenshots_of_the_readme(name: str, served: Served, browser: sync_api.
     )
     page = Visit(context.new_page()).open(f"{served.url}/{path}?lang={language}")
     page.wait_for_timeout(500)
-    page.screenshot(path=Path(__file__).parents[2] / "docs" / "images" / f"{name}.png")
+    page.screenshot(path=folder / f"{name}.png")

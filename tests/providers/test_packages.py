@@ -28,7 +28,7 @@ def test_dlt_looks_for_settings_nowhere_else(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LOAD__DELETE_COMPLETED_JOBS", "false")
     monkeypatch.setenv("WORKERS", "1000")  # of another program
-    dlt_context.settle(tmp_path)
+    dlt_context.settle()
     assert dlt.config["load.delete_completed_jobs"] is True
     assert dlt.config.get("workers") is None
 

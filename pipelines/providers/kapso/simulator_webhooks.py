@@ -81,7 +81,9 @@ class _Poster:
                     yield self._call(call, at, event)
 
     def _outcomes(self, message: Message) -> Iterator[Posted]:
-        for change in filter(lambda change: self._is_asked_for(change.at), message.statuses):
+        for change in message.statuses:
+            if not self._is_asked_for(change.at):
+                continue
             body = self._body(message, change.at, status=change.status)
             if change.status != "sent":
                 body["message"]["timestamp"] = unix(change.at)  # of the status, not of the message
