@@ -130,9 +130,11 @@ def _cron(settings: Settings, cron: str) -> Schedule:
 def _warm_up() -> None:
     """Import now what the first run would have to wait for."""
     import dlt  # noqa: F401
-    from dbt.cli.main import dbtRunner  # noqa: F401
 
     import pipelines.building.build  # noqa: F401
+    from pipelines.building.dbt_start import dbt_runner
+
+    dbt_runner()
 
 
 def _api(settings: Settings) -> tuple[str, Callable[[], bool]]:

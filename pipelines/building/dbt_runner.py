@@ -83,12 +83,9 @@ class Dbt:
                 said.append(event.info.msg)
 
         with _one_at_a_time:
-            from dbt.cli.main import dbtRunner
+            from pipelines.building.dbt_start import dbt_runner
 
-            from pipelines.building.dbt_events import hear_only_warnings
-
-            hear_only_warnings()
-            runner = dbtRunner(manifest=_manifests.get(self._key), callbacks=[note])
+            runner = dbt_runner()(manifest=_manifests.get(self._key), callbacks=[note])
             result = runner.invoke([*_QUIET, command, *arguments, *self._flags(command)])
         if not result.success:
             (self._home / LOG).write_text("\n".join(said))

@@ -1,6 +1,8 @@
 """The build itself: what it needs, what it repeats, how it fails."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,22 @@ def test_a_process_reads_the_project_once(warehouse, monkeypatch):
         warehouse.asks("once", 0)
         warehouse.build()
     assert len(readings) == 1
+
+
+def test_dbt_by_itself_accepts_the_whole_project(tmp_path):
+    """Builds skip its comparison of settings and properties with schemas: here it is made."""
+    profile = {"type": "duckdb", "path": str(tmp_path / "any.duckdb")}
+    (tmp_path / "profiles.yml").write_text(
+        json.dumps({"doblecheck": {"target": "any", "outputs": {"any": profile}}})
+    )
+    command = [
+        *(sys.executable, "-c", "from dbt.cli.main import cli; cli()"),
+        *("--no-send-anonymous-usage-stats", "parse", "--no-partial-parse"),
+        *("--project-dir", str(MODELS), "--profiles-dir", str(tmp_path)),
+        *("--target-path", str(tmp_path / "target"), "--log-path", str(tmp_path)),
+    ]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
 
 
 def test_every_model_has_a_unit_test():

@@ -1,0 +1,49 @@
+"""dbt's import and setting up, without what takes it seconds and is of no use to a build."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dbt_common.events.base_types import BaseEvent, EventLevel
+from dbt_common.events.event_manager import EventManager
+from dbt_common.events.event_manager_client import ctx_set_event_manager
+from mashumaro.config import BaseConfig
+
+if TYPE_CHECKING:
+    from dbt.cli.main import dbtRunner
+
+HEARD = (EventLevel.WARN, EventLevel.ERROR)
+
+
+def dbt_runner() -> type[dbtRunner]:
+    """dbt's runner. Importing it takes seconds, once per process.
+
+    Without this, dbt generates code to read and write each of some hundred classes, and JSON
+    schemas to compare its settings with: here classes get theirs when they are used, and nothing is
+    compared. The project is shipped, and a test has dbt check all of it.
+    """
+    BaseConfig.lazy_compilation = True
+    from dbt.cli.main import dbtRunner
+    from dbt_common.dataclass_schema import dbtClassMixin
+
+    dbtClassMixin.validate = classmethod(lambda cls, data: None)  # type: ignore[assignment]
+    _hear_only_warnings()
+    return dbtRunner
+
+
+def _hear_only_warnings() -> None:
+    """From here on, dbt in this process makes messages of its warnings and errors only: making one
+    of every event, some twenty for each model, is an eighth of its CPU."""
+    ctx_set_event_manager(_Warnings())
+
+
+class _Warnings(EventManager):
+    def fire_event(
+        self,
+        e: BaseEvent,
+        level: EventLevel | None = None,
+        node: Any = None,
+        force_warn_or_error_handling: bool = False,
+    ) -> None:
+        if force_warn_or_error_handling or (level or e.level_tag()) in HEARD:
+            super().fire_event(e, level, node, force_warn_or_error_handling)
