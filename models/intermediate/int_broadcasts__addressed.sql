@@ -1,8 +1,11 @@
 -- Whom broadcasts were sent to: what a template message is matched with.
 {{ by(
     'recipient_id',
-    notes=['phone_key'],
-    before=["{{ touch('recipient_id', this, 'broadcast_id') }}"],
+    before=[
+        "{{ touch('recipient_id', this, 'broadcast_id') }}",
+        "{{ touch('addressed_phone', this, 'recipient_id', key='phone_key') }}",
+    ],
+    after=["{{ touch('addressed_phone', this, 'recipient_id', key='phone_key') }}"],
 ) }}
 
 with

@@ -3,11 +3,14 @@
     before=[
         "{{ touch('identity_key', this, 'phone_key') }}",
         "{{ touch('identity_key', this, 'bsuid') }}",
+        "{{ remember('identity_key', who_it_is()) }}",
     ],
     after=[
-        "{{ touch('message_id', ref('int_messages__unioned'), 'identity_key') }}",
-        "{{ touch('conversation_id', ref('int_conversations__unioned'), 'identity_key') }}",
-        "{{ touch('call_id', ref('int_calls__unioned'), 'identity_key') }}",
+        "{{ touch_renewed('renewed_identity', 'identity_key', who_it_is()) }}",
+        "{{ touch('renewed_identity', this, 'addressed_phone', column='phone_key', key='identity_key') }}",
+        "{{ touch('message_id', ref('int_messages__unioned'), 'renewed_identity', column='identity_key') }}",
+        "{{ touch('conversation_id', ref('int_conversations__unioned'), 'renewed_identity', column='identity_key') }}",
+        "{{ touch('call_id', ref('int_calls__unioned'), 'renewed_identity', column='identity_key') }}",
     ],
 ) }}
 -- depends_on: {{ ref('int_broadcasts__addressed') }}

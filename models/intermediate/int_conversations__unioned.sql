@@ -1,5 +1,11 @@
 -- One row per conversation. The list has the last word, except on an end that it has not seen yet.
-{{ by('conversation_id', notes=['identity_key', 'contact_id'], tags=['rows']) }}
+{{ by(
+    'conversation_id',
+    notes=['identity_key', 'contact_id'],
+    before=["{{ remember('conversation_id', read_by_messages()) }}"],
+    after=["{{ touch_renewed('renewed_conversation', 'conversation_id', read_by_messages()) }}"],
+    tags=['rows'],
+) }}
 
 with
 
@@ -30,10 +36,16 @@ fresh as (
 
 conversations as (
 
-    select * from listed
+    select
+        *,
+        'list' as told_by
+    from listed
     {{ where_touched('conversation_id') }}
     union all
-    select * from fresh
+    select
+        *,
+        'webhook' as told_by
+    from fresh
     {{ where_touched('conversation_id') }}
 
 ),
@@ -89,6 +101,7 @@ final as (
         coalesce(ended_at, case when is_told_ended then told_ended_at end) as ended_at,
         window_expires_at,
         fetched_at,
+        told_by,
         {{ mart_key('judged', 'conversation_id') }} as conversation_key,
         {{ mart_key('judged', 'channel_id') }} as channel_key,
         {{ identity_key('judged') }} as identity_key

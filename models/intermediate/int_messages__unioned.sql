@@ -2,7 +2,7 @@
     'message_id',
     notes=['identity_key', 'original_message_id', 'conversation_id'],
     before=[
-        "{{ touch('message_id', this, 'conversation_id') }}",
+        "{{ touch('message_id', this, 'renewed_conversation', column='conversation_id') }}",
         "{{ touch('message_id', this, 'message_id', key='wa_message_id') }}",
         "{{ touch('message_id', ref('int_messages__named'), 'message_id', key='wa_message_id') }}",
         "{{ touch_renamed_messages() }}",

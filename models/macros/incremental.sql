@@ -139,6 +139,60 @@
 {%- endmacro %}
 
 
+{#
+    Two hooks for what depends on some columns of the rows that are replaced: `remember` before, what
+    they say, and `touch_renewed` after, as keys of another kind, which of them say something else,
+    came or went. A conversation changes with each of its messages, what its messages read of it
+    hardly ever: without this, all of them would be made again.
+#}
+{% macro remember(column, columns) -%}
+    {% if replaces_rows() %}
+        insert into {{ source('intermediate', 'touched') }} (kind, key)
+        select
+            '{{ column }} before',
+            {{ said(column, columns) }}
+        from {{ this }}
+        where {{ column }} in {{ touched(column) }}
+    {% endif %}
+{%- endmacro %}
+
+
+{% macro touch_renewed(kind, column, columns) -%}
+    {% if replaces_rows() %}
+        insert into {{ source('intermediate', 'touched') }} (kind, key)
+        with
+        said_before as (
+            select keys.key as said from {{ touched(column ~ ' before') }} as keys
+        ),
+
+        said_now as (
+            select {{ said(column, columns) }} as said
+            from {{ this }}
+            where {{ column }} in {{ touched(column) }}
+        ),
+
+        differing as (
+            (select said from said_before except select said from said_now)
+            union all
+            (select said from said_now except select said from said_before)
+        )
+
+        select distinct
+            '{{ kind }}',
+            left(said, -33)
+        from differing
+    {% endif %}
+{%- endmacro %}
+
+
+{# A key and a digest of what its row says in some columns: 33 characters after the key. #}
+{% macro said(column, columns) -%}
+    {{ column }} || ' ' || md5(
+        provider || ' ' || account{% for name in columns %} || chr(31) || coalesce('=' || {{ name }}, ''){% endfor %}
+    )
+{%- endmacro %}
+
+
 {# Hook: what the rows of touched things are about besides, by one look at them. #}
 {% macro note(column, kinds) -%}
     {% if replaces_rows() %}{{ keys_of_rows(column, kinds) }}{% endif %}

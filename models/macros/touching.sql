@@ -1,6 +1,18 @@
 {# What else has to be recomputed, where the rule is more than one look at one table: hooks. #}
 
 
+{# What messages read of their conversation in the list: see the staging models. #}
+{% macro read_by_messages() -%}
+    {{ return(['told_by', 'channel_id', 'contact_id', 'phone', 'bsuid']) }}
+{%- endmacro %}
+
+
+{# What an identity is known by: all but its key. #}
+{% macro who_it_is() -%}
+    {{ return(['contact_name', 'contact_id', 'phone_key', 'phone_e164', 'country_code', 'bsuid']) }}
+{%- endmacro %}
+
+
 {# Rows of all rooms, to look for keys in. #}
 {% macro rooms(model) -%}
     ({{ union_rooms(model) }}) as rooms

@@ -131,6 +131,41 @@ def test_a_build_that_fails_its_tests_does_not_count(changed, monkeypatch):
     assert not differences(found, bench.tables())
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "are_all"),
+    [("last_message_at", iso(HOUR), False), ("phone_number_id", "another", True)],
+)
+def test_a_conversation_that_changed_makes_its_messages_again_only_when_they_read_it(
+    changed, monkeypatch, column, value, are_all
+):
+    w, name = changed, f"read {column}"
+    w.waspy_thread(name)
+    old = {w.waspy(name, 0), w.waspy(name, 60)}
+    w.build()
+    new = w.waspy(name, HOUR)
+    w.run(f"update raw_waspy.conversations set {column} = ? where id = ?", value, name)
+    with monkeypatch.context() as broken:
+        broken.setattr("pipelines.building.build._build_marts", fails_its_tests)
+        with pytest.raises(BuildFailed):
+            w.build()
+    made = w.rows("select key from intermediate.touched where kind = 'message_id' and key <> ''")
+    assert {row["key"] for row in made} == ({new, *old} if are_all else {new})
+    w.build()
+    assert len({w.message(each)["channel_key"] for each in (new, *old)}) == 1
+
+
+def test_a_recipient_that_is_listed_later_finds_its_message(changed):
+    w = changed
+    w.person_replies("mailed", 0, id="mailed", type="template", template={"name": "promo"})
+    w.add("raw_kapso.broadcasts", id="mailing", whatsapp_template={"name": "promo"})
+    assert not w.build().is_full
+    assert w.message("mailed")["sender_kind"] != "campaign"
+    recipient = {"broadcast_id": "mailing", "phone_number": w.phone("mailed"), "sent_at": iso(1)}
+    w.add("raw_kapso.broadcast_recipients", id="to", **recipient)
+    assert not w.build().is_full
+    assert w.message("mailed")["sender_kind"] == "campaign"
+
+
 def fails_its_tests(dbt, *_, **__):
     """Build everything that was touched, then fail as a test would."""
     dbt.run("run", "--exclude", "path:staging", "tag:rows", "config.materialized:view")
