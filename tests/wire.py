@@ -5,11 +5,13 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 ASKS_FOR_TLS, ASKS_FOR_GSS = (80877103).to_bytes(4, "big"), (80877104).to_bytes(4, "big")
+GOES = b"X\0\0\0\4"
 
 
 @dataclass
@@ -18,12 +20,15 @@ class Door:
 
     Attributes:
         tls: what it shows to clients; without it, it speaks none.
+        lingers: for how many seconds the server does not hear that a client went, as behind a
+            pooler.
         asked: what clients sent, as (kind, content) of the protocol's messages; without TLS only.
     """
 
     to: int
     tls: ssl.SSLContext | None = None
     port: int = 0
+    lingers: float = 0.0
     asked: list[tuple[str, bytes]] = field(default_factory=list)
 
     def let_in(self, client: socket.socket) -> None:
@@ -54,6 +59,8 @@ class Door:
     def _listen(self, client: socket.socket, server: socket.socket) -> None:
         buffer = b""
         while part := client.recv(1 << 16):
+            if part == GOES:
+                time.sleep(self.lingers)
             server.sendall(part)
             buffer += part
             while len(buffer) >= 5 and len(buffer) > (size := int.from_bytes(buffer[1:5], "big")):
