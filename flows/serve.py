@@ -132,9 +132,9 @@ def _warm_up() -> None:
     import dlt  # noqa: F401
 
     import pipelines.building.build  # noqa: F401
-    from pipelines.building.dbt_start import dbt_runner
+    from pipelines.building.dbt_start import load_dbt
 
-    dbt_runner()
+    load_dbt()
 
 
 def _api(settings: Settings) -> tuple[str, Callable[[], bool]]:

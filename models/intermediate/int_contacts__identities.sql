@@ -1,3 +1,5 @@
+-- Who is behind what raw rows say of a customer. Whom a broadcast newly went to counts as renewed: their
+-- messages look for theirs.
 {{ by(
     'identity_key',
     before=[

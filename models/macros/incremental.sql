@@ -17,6 +17,7 @@
 
         notes=['thread_key']       what the replaced rows are about, before and after
         touch('message_id', …)     what else depends on it, as a hook: before=[…] or after=[…]
+        remember, touch_renewed    the same of what reads a few columns: hooks before and after
 
     A key too many costs time, one too few is a wrong number. The table is emptied when a build has
     passed its tests, so a build that fails or is killed is taken up by the next one. Nothing that

@@ -83,9 +83,9 @@ class Dbt:
                 said.append(event.info.msg)
 
         with _one_at_a_time:
-            from pipelines.building.dbt_start import dbt_runner
+            from pipelines.building.dbt_start import load_dbt
 
-            runner = dbt_runner()(manifest=_manifests.get(self._key), callbacks=[note])
+            runner = load_dbt()(manifest=_manifests.get(self._key), callbacks=[note])
             result = runner.invoke([*_QUIET, command, *arguments, *self._flags(command)])
         if not result.success:
             (self._home / LOG).write_text("\n".join(said))

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 HEARD = (EventLevel.WARN, EventLevel.ERROR)
 
 
-def dbt_runner() -> type[dbtRunner]:
-    """dbt's runner. Importing it takes seconds, once per process.
+def load_dbt() -> type[dbtRunner]:
+    """Import dbt, which takes seconds once per process, and return its runner.
 
     Without this, dbt generates code to read and write each of some hundred classes, and JSON
     schemas to compare its settings with: here classes get theirs when they are used, and nothing is

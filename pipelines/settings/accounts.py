@@ -84,8 +84,9 @@ def no_accounts_error(rooms: Sequence[Provider]) -> ConfigError:
     """The error of a command that needs an account and finds none: names every place looked at."""
     names = [f"{room.name.upper()}_API_KEY" for room in rooms]
     file = find_file(None)
+    write = f"take the # off an account in {file}" if file else "write a file: doblecheck init"
     return ConfigError(
         f"no account is configured (looked at {file or './' + FILE_NAME}, "
         f"DOBLECHECK_CONFIG, DOBLECHECK_ACCOUNTS, {', '.join(names)})",
-        hint=f"set {names[0]} in the environment, or write a file: doblecheck init",
+        hint=f"set {names[0]} in the environment, or {write}",
     )

@@ -112,7 +112,8 @@ class PostgresWarehouse(Warehouse):
             WarehouseBusy: another run holds it.
         """
         self.make_folders()
-        with self._opened() as connection, _transaction(connection):
+        with self._opened() as connection:
+            connection.execute("begin")
             connection.execute(
                 "select set_config(name, '0', true) from pg_settings "
                 "where name in ('idle_in_transaction_session_timeout', 'transaction_timeout')"
@@ -420,18 +421,11 @@ class PostgresWarehouse(Warehouse):
                     f"the database refused a statement ({type(error).__name__})",
                     hint="nothing is lost: run it again; if it stays, report it with this line",
                 ) from None
-
-
-@contextmanager
-def _transaction(connection: psycopg.Connection[Any]) -> Iterator[None]:
-    """A transaction that changes nothing. It ends before its connection does: a server, and more so
-    a pooler, would keep what it holds for a moment after that."""
-    connection.execute("begin")
-    try:
-        yield
-    finally:
-        with suppress(psycopg.Error):  # it was cut, and the server has ended it
-            connection.execute("rollback")
+            finally:
+                # A server, and more so a pooler, would keep the locks of a transaction for a moment
+                # after its connection is closed.
+                with suppress(psycopg.Error):  # it was cut, and the server has ended it
+                    connection.rollback()
 
 
 def _storable(value: Any) -> Any:

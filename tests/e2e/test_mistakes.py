@@ -57,6 +57,13 @@ def test_no_key(tmp_path: Path, command: str) -> None:
     assert hint == "hint: set KAPSO_API_KEY in the environment, or write a file: doblecheck init"
 
 
+def test_a_file_as_init_wrote_it(tmp_path: Path) -> None:
+    assert told(tmp_path, "init")[0] == 0
+    code, _, hint = told(tmp_path, "sync")
+    assert code == 2
+    assert f"take the # off an account in {tmp_path / 'doblecheck.toml'}" in hint
+
+
 def test_a_key_that_is_not_in_the_environment(tmp_path: Path) -> None:
     (tmp_path / "doblecheck.toml").write_text(ACCOUNT.replace("a-key", "env:SOME_KEY"))
     code, error, hint = told(tmp_path, "sync")

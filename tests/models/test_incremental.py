@@ -132,18 +132,25 @@ def test_a_build_that_fails_its_tests_does_not_count(changed, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("column", "value", "are_all"),
-    [("last_message_at", iso(HOUR), False), ("phone_number_id", "another", True)],
+    ("change", "are_all"),
+    [
+        ("update raw_waspy.conversations set last_message_at = '2026-05-01' where", False),
+        ("update raw_waspy.conversations set phone_number_id = 'another' where", True),
+        ("delete from raw_waspy.conversations where", True),
+    ],
+    ids=["another time", "another channel", "gone"],
 )
 def test_a_conversation_that_changed_makes_its_messages_again_only_when_they_read_it(
-    changed, monkeypatch, column, value, are_all
+    changed, monkeypatch, change, are_all
 ):
-    w, name = changed, f"read {column}"
+    """Another account has one of the same name, which stays as it is."""
+    w, name = changed, f"read {len(change)}"
     w.waspy_thread(name)
+    w.add("raw_waspy.conversations", id=name, account="twin", phone_number_id="channel")
     old = {w.waspy(name, 0), w.waspy(name, 60)}
     w.build()
     new = w.waspy(name, HOUR)
-    w.run(f"update raw_waspy.conversations set {column} = ? where id = ?", value, name)
+    w.run(f"{change} id = ? and account = 'default'", name)
     with monkeypatch.context() as broken:
         broken.setattr("pipelines.building.build._build_marts", fails_its_tests)
         with pytest.raises(BuildFailed):
