@@ -10,6 +10,7 @@ the same run reads on. They are kept, for whoever wants to know why.
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import shutil
@@ -17,7 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -179,6 +180,7 @@ class Loader:
 
         # Arrow's own allocator keeps a hundred megabytes of what it once held.
         pa.set_memory_pool(pa.system_memory_pool())
+        _return_memory()
         pa.array([])  # the first array looks for pandas, and remembers that there is none
         settle()
         return dlt.pipeline(
@@ -201,6 +203,8 @@ class Loader:
             ours += [told for cause in causes if (told := self._warehouse.explain(cause))]
             if ours:
                 raise ours[0] from None
+            if any(map(self._warehouse.lacked_memory, causes)):
+                raise _needs_memory() from None
             raise _unexplained(doing, error, causes[-1]) from None
 
 
@@ -215,6 +219,14 @@ def _unimported(*names: str) -> Iterator[None]:
         yield
     finally:
         sys.meta_path.remove(absent)
+
+
+def _return_memory() -> None:
+    """Have glibc return every freed piece of 128 KiB to the system. By itself it takes ever larger
+    pieces for small, and keeps them: memory would grow with the messages that were ever read."""
+    mmap_threshold = -3  # its number in malloc.h
+    with suppress(AttributeError, OSError):  # another C library
+        ctypes.CDLL(None).mallopt(mmap_threshold, 128 * 1024)
 
 
 class _Absent(MetaPathFinder):
@@ -242,6 +254,13 @@ def _torn(error: BaseException) -> WarehouseError:
 def _free(place: Path) -> Path:
     """A path that is not taken yet."""
     return place if not place.exists() else _free(place.with_name(f"{place.name}_"))
+
+
+def _needs_memory() -> WarehouseError:
+    return WarehouseError(
+        "the warehouse needs more memory for this",
+        hint="nothing is lost: run it again, it may use more from now on",
+    )
 
 
 def _unexplained(doing: str, error: Any, cause: BaseException) -> WarehouseError:

@@ -199,6 +199,8 @@ class _Sync:
             )
             read = self.room.backfill if self.order.span else self.room.source
             loader.extract(read(pull))
+        if pull.has_long_rows:
+            self.warehouse.expect_long_rows()
         pull.forget()
         loader.load()
         return pull

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 SETTLE_ROWS = 2_000
 """Rows that wait to be compared with the warehouse."""
 
+SETTLE_SIZE = 8_000_000
+"""Characters of theirs at most: some providers' rows hold whole answers of other servers."""
+
 Of = tuple[str, Sequence[str]]
 """A column, and the values it must have one of."""
 
@@ -33,6 +36,7 @@ class Kept:
 
     Attributes:
         added: rows of ids that the warehouse lacks.
+        size: characters of what is held.
     """
 
     def __init__(
@@ -43,20 +47,27 @@ class Kept:
         self._settled: dict[str, tuple[str, int]] = {}  # id → row_hash and place of its newest copy
         self._batches: list[pa.Table] = []
         self._places = 0
+        self._settled_size = self._waiting_size = 0
         self.added = 0
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._settled)
 
+    @property
+    def size(self) -> int:
+        return self._waiting_size + self._settled_size
+
     def add(self, records: Sequence[Record]) -> int:
         """Keep records; return how many turned out to be new or changed, of these and of others
         that had waited."""
         self._waiting |= {record.id: record for record in records}
-        return self.settle() if len(self._waiting) >= SETTLE_ROWS else 0
+        self._waiting_size += sum(record.size for record in records)
+        are_many = len(self._waiting) >= SETTLE_ROWS or self._waiting_size >= SETTLE_SIZE
+        return self.settle() if are_many else 0
 
     def settle(self) -> int:
         """Compare what waits with what is known; return how many are new or changed."""
-        waiting, self._waiting = self._waiting, {}
+        waiting, self._waiting, self._waiting_size = self._waiting, {}, 0
         asked = [identity for identity in waiting if identity not in self._settled]
         known = self._known(asked)
         fresh = [
@@ -66,6 +77,7 @@ class Kept:
         ]
         if fresh:
             self._batches.append(arrow(self._table, self._account, fresh))
+            self._settled_size += sum(record.size for record in fresh)
         for place, record in enumerate(fresh, self._places):
             is_here = record.id in self._settled or record.id in known
             self.added += not is_here

@@ -32,6 +32,11 @@ class Record(NamedTuple):
     row_hash: str
     fetched_at: datetime
 
+    @property
+    def size(self) -> int:
+        """Characters of what it says."""
+        return len(self.payload) + sum(map(len, filter(None, self.values)))
+
 
 class Lander:
     """Turns rows of one table into records. Made once per table: paths are split here.

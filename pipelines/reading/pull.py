@@ -40,6 +40,15 @@ P = TypeVar("P")
 CHUNK_ROWS = 20_000
 """Rows kept in memory before they are loaded: what a kill -9 can cost to read again."""
 
+CHUNK_SIZE = 40_000_000
+"""Characters of theirs at most: ordinary rows have two thirds of it."""
+
+LONG_ROW = 3_000
+"""Characters of a row that is long: an ordinary message has half of it."""
+
+LONG_SIZE = 5_000_000
+"""Characters of all of them, from which on it matters."""
+
 
 class Stored(Protocol):
     """What the warehouse holds of one account, as the start of a pull sees it."""
@@ -173,9 +182,23 @@ class Pull:
         """Whether a resource was left because the run was asked to end."""
         return any(outcome.is_stopped for outcome in self.outcomes.values())
 
+    @property
+    def size_kept(self) -> int:
+        """Characters of these rows."""
+        return sum(kept.size for kept in self._kept.values())
+
+    @property
+    def has_long_rows(self) -> bool:
+        """Whether some table's rows are long, and enough to count: a warehouse may need more
+        memory for them."""
+        return any(
+            kept.size > LONG_SIZE and kept.size > LONG_ROW * len(kept)
+            for kept in self._kept.values()
+        )
+
     def is_paused(self) -> bool:
         """Whether to leave the rest for later: a full chunk, or the end of the run."""
-        is_full = self.rows_kept >= self.chunk_rows
+        is_full = self.rows_kept >= self.chunk_rows or self.size_kept >= CHUNK_SIZE
         return is_full or self.is_stopping() or self.is_out_of_time()
 
     def take(self, table: Table, page: Page[Row]) -> int:

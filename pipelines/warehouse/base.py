@@ -213,6 +213,13 @@ class Warehouse(ABC):
         is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         return disk_full() if is_full else None
 
+    def expect_long_rows(self) -> None:  # noqa: B027 - PostgreSQL has memory of its own
+        """Be prepared to load rows of many kilobytes: called within `side_by_side`."""
+
+    def lacked_memory(self, error: BaseException) -> bool:
+        """Whether a sync failed for want of memory, of which the next one will have more."""
+        return False
+
     scratch = "table"
     """How a table is made that nobody misses after a crash: the next build makes everything."""
 

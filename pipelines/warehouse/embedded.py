@@ -54,14 +54,18 @@ set lock_configuration = true;
 
 
 SYNC_SETTINGS = {
-    "memory_limit": "64MB",  # beyond it, DuckDB works on disk; with 48 MB it can't always
     "preserve_insertion_order": False,  # keeping it takes memory
     "threads": 1,  # two want more memory and CPU, and the network is what is slow
 }
 """How DuckDB works while a sync reads and loads."""
 
-BUILD_MEMORY = "3GB"
-"""What it may use while models are built, on a machine that has more than that to spare."""
+SYNC_MEMORY = "48MB"
+"""What it may use then. Beyond it, it works on disk where it can. It can't with two thousand rows
+of many kilobytes, which it takes in one piece: for those it may use what a build may."""
+
+CHECKPOINT = "16MB"
+"""How long its log of changes may grow, its own default. dlt raises it to 1 GB, and what is only in
+the log takes memory: a first sync of 400,000 messages came to its limit by that."""
 
 
 class DuckDBWarehouse(Warehouse):
@@ -76,6 +80,8 @@ class DuckDBWarehouse(Warehouse):
         self.path, self.data_dir, self.name = path, data_dir, str(path)
         self.link = data_dir / "analytics.duckdb"
         self.published = data_dir / "published"
+        self._needs_memory = data_dir / "needs_memory"
+        self._has_long_rows = False
 
     fingerprint = "cast(hash(raw_row) >> 1 as bigint)"
 
@@ -112,7 +118,7 @@ class DuckDBWarehouse(Warehouse):
         """Let threads open the writer's file as they like: it stays open in between.
 
         DuckDB refuses a thread that opens a file while the last connection of another is just
-        closing it. What is set for the whole instance, like `SYNC_SETTINGS`, ends with this.
+        closing it. What is set for the whole instance, as a sync does, ends with this.
         """
         self.make_folders()
         with self._opened(self.path):
@@ -124,7 +130,30 @@ class DuckDBWarehouse(Warehouse):
         with self.connect() as connection:
             for name, value in SYNC_SETTINGS.items():
                 connection.execute(f"set {name} = '{value}'")
+            self._limit_memory(connection)
             yield StoredRows(connection, room.schema, account)
+
+    def expect_long_rows(self) -> None:
+        """Let DuckDB use as much memory as for a build, as long as this process syncs."""
+        self._has_long_rows = True
+        with self.connect() as connection:
+            self._limit_memory(connection)
+
+    def lacked_memory(self, error: BaseException) -> bool:
+        """Whether DuckDB came to its limit; from the next run on, a sync may use more.
+
+        This one can't: what failed half-way may be torn in memory, but not in the file and its log.
+        """
+        if not isinstance(error, duckdb.OutOfMemoryException | duckdb.FatalException):
+            return False
+        self._needs_memory.touch(mode=0o600)
+        return True
+
+    def _limit_memory(self, connection: Connection) -> None:
+        """For the whole instance, which others may share."""
+        needs_more = self._has_long_rows or self._needs_memory.exists()
+        limit = _build_memory() if needs_more else SYNC_MEMORY
+        connection.execute(f"set memory_limit = '{limit}'")
 
     def publish(self) -> Path:
         """Make what the writer's file holds the newest snapshot; return its path.
@@ -289,7 +318,11 @@ class DuckDBWarehouse(Warehouse):
         import dlt  # slow to import
         from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
-        settings = DuckDbCredentials(str(self.path), global_config=dict(SYNC_SETTINGS))
+        settings = DuckDbCredentials(
+            str(self.path),
+            global_config=dict(SYNC_SETTINGS),
+            pragmas=[f"checkpoint_threshold = '{CHECKPOINT}'"],  # after dlt's own settings
+        )
         return dlt.destinations.duckdb(settings)
 
     def dbt_output(self) -> dict[str, Any]:
@@ -297,7 +330,7 @@ class DuckDBWarehouse(Warehouse):
         settings = {
             "TimeZone": "UTC",
             "preserve_insertion_order": False,  # keeping it takes memory
-            **({"memory_limit": BUILD_MEMORY} if _has_memory() else {}),
+            "memory_limit": _build_memory(),
         }
         return {"type": "duckdb", "path": str(self.path), "settings": settings}
 
@@ -358,9 +391,10 @@ def _close_off(connection: Connection, first: str) -> None:
             raise
 
 
-def _has_memory() -> bool:
-    """Whether the machine has 4 GB; on a smaller one DuckDB's own limit is lower than ours."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") > 4 * 1024**3
+def _build_memory() -> str:
+    """What DuckDB may use while models are built: no more than it would take by itself."""
+    has_4_gb = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") > 4 * 1024**3
+    return "3GB" if has_4_gb else "80%"
 
 
 def _flush(path: Path) -> None:

@@ -1,9 +1,13 @@
-"""The files between a room and the warehouse."""
+"""The files between a room and the warehouse, and the memory that it takes to load them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 
 import dlt
 import pyarrow.parquet as pq
@@ -11,13 +15,60 @@ import pytest
 
 from pipelines import run as steps
 from pipelines.loading import dlt_context, packages
+from pipelines.loading.sync import Report
 from pipelines.providers import find
-from pipelines.settings import load
+from pipelines.reading import pull
+from pipelines.settings import Settings, load
 from pipelines.simulation import serve
-from pipelines.warehouse import open_warehouse
-from pipelines.world import make_world
+from pipelines.warehouse import embedded, open_warehouse
+from pipelines.world import World, make_world
 
 ENDS_AT = datetime(2026, 3, 20, 21, tzinfo=UTC)
+CANARY = "CANARY-text-of-a-customer"
+
+
+@dataclass
+class Shop:
+    """An account of the first room, whose simulator answers."""
+
+    settings: Settings
+
+    def sync(self) -> Report:
+        """What a process of its own would report."""
+        warehouse = open_warehouse(self.settings)
+        with warehouse.lock():
+            (report,) = steps.sync(warehouse, find(), steps.targets(self.settings, find()))
+        return report
+
+    def sql(self, statement: str) -> list[tuple[object, ...]]:
+        with open_warehouse(self.settings).connect() as connection:
+            return connection.execute(statement).fetchall()
+
+
+@contextmanager
+def opened(folder: Path, world: World) -> Iterator[Shop]:
+    room = find()[0]
+    with serve(room.simulate(world, api_key="key")) as url:
+        (folder / "doblecheck.toml").write_text(
+            f'[[accounts]]\nprovider = "{room.name}"\napi_key = "key"\nbase_url = "{url}"\n'
+            "requests_per_minute = 10000\n"
+        )
+        yield Shop(load(folder / "doblecheck.toml", find()))
+
+
+def a_world(days: int = 3, conversations: int = 4) -> World:
+    return make_world(seed=1, ends_at=ENDS_AT, days=days, conversations_per_day=conversations)
+
+
+def with_long_messages(count: int, characters: int) -> World:
+    """More of them than DuckDB takes in one piece, and nothing that can be compressed."""
+    made, letters = a_world(12, 40), Random(1)
+    messages = tuple(
+        replace(message, type="text", text=letters.randbytes(characters // 2).hex())
+        for message in made.messages[:count]
+    )
+    assert len(messages) == count
+    return replace(made, messages=messages)
 
 
 def test_dlt_looks_for_settings_nowhere_else(
@@ -47,16 +98,74 @@ def test_files_are_in_groups_that_little_memory_holds(
 
     monkeypatch.setitem(dlt_context.SETTINGS["data_writer"], "row_group_size", 7)
     monkeypatch.setattr(packages, "failpoint", look)
-    room = find()[0]
-    world = make_world(seed=1, ends_at=ENDS_AT, days=3, conversations_per_day=4)
-    with serve(room.simulate(world, api_key="key")) as url:
-        (tmp_path / "doblecheck.toml").write_text(
-            f'[[accounts]]\nprovider = "{room.name}"\napi_key = "key"\nbase_url = "{url}"\n'
-        )
-        settings = load(tmp_path / "doblecheck.toml", find())
-        warehouse = open_warehouse(settings)
-        with warehouse.lock():
-            (report,) = steps.sync(warehouse, find(), steps.targets(settings, find()))
-    assert report.is_ok
+    world = a_world()
+    with opened(tmp_path, world) as shop:
+        assert shop.sync().is_ok
     assert sum(groups) >= len(world.messages)
     assert max(groups) <= 7
+
+
+def test_what_is_loaded_does_not_stay_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # dlt lets the log grow to 1 GB, and what is in it stays in memory: a first sync of half a
+    # million messages ended with DuckDB's error that there is no more.
+    logs: list[int] = []
+
+    def look(place: str) -> None:
+        if place == "load.loaded":
+            logs.append(sum(log.stat().st_size for log in tmp_path.rglob("warehouse.duckdb.wal")))
+
+    monkeypatch.setattr(embedded, "CHECKPOINT", "64KB")
+    monkeypatch.setattr(packages, "failpoint", look)
+    with opened(tmp_path, a_world()) as shop:
+        assert shop.sync().is_ok
+    assert logs
+    assert max(logs) < 64_000
+
+
+def test_long_rows_are_loaded_in_small_chunks_with_the_memory_they_need(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = with_long_messages(2_200, 6_000)
+    monkeypatch.setattr(embedded, "SYNC_MEMORY", "12MB")
+    monkeypatch.setattr(pull, "CHUNK_SIZE", 10_000_000)
+    loads: list[str] = []
+    monkeypatch.setattr(packages, "failpoint", loads.append)
+    with opened(tmp_path, world) as shop:
+        assert shop.sync().is_ok
+        assert shop.sql("select count(*), min(length(text)) > 6000 from raw_kapso.messages") == [
+            (2_200, True)
+        ]
+    assert loads.count("load.loaded") >= 2
+    assert not (tmp_path / "data" / "needs_memory").exists()
+
+
+def test_a_sync_that_has_too_little_memory_says_so_and_the_next_one_has_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = with_long_messages(2_200, 6_000)
+    monkeypatch.setattr(embedded, "SYNC_MEMORY", "12MB")
+    monkeypatch.setattr(pull, "LONG_ROW", 1_000_000)  # they come as a surprise
+    with opened(tmp_path, world) as shop:
+        report = shop.sync()
+        assert "needs more memory" in str(report.error)
+        assert shop.sync().is_ok
+        assert shop.sql("select count(*) from raw_kapso.messages") == [(2_200,)]
+
+
+def test_what_dlt_says_of_a_failed_load_is_not_shown(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    # A database quotes the value that it could not store, and dlt would print that.
+    made = a_world()
+    messages = tuple(replace(m, type="text", text=CANARY) for m in made.messages)
+    with opened(tmp_path, replace(made, messages=messages)) as shop:
+        warehouse = open_warehouse(shop.settings)
+        warehouse.ensure_raw_tables(find())
+        shop.sql("alter table raw_kapso.messages alter kapso_content type integer")
+        report = shop.sync()
+    assert not report.is_ok
+    assert "ConversionException" in str(report.error)
+    told = "".join(capfd.readouterr()) + caplog.text + str(report)
+    assert CANARY not in told
