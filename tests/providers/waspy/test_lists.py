@@ -1,0 +1,149 @@
+"""The states that conversations are seen in, sweeps, and contacts that drift."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from pipelines.providers.waspy.simulator_rows import agent_id
+from pipelines.providers.waspy.simulator_story import conversation_id
+from pipelines.simulation import Fault, instead
+from pipelines.world import Thread, ThreadChange, World
+
+from ..conftest import Shop
+from .conftest import DAY, HOUR
+
+
+def test_every_status_that_was_seen_is_kept_with_when_it_was_first_seen(shop: Shop) -> None:
+    end = shop.clock.now
+    for days in (6, 3, 0):
+        shop.clock.now = end - timedelta(days=days)
+        shop.sync()
+    states = shop.rows("conversation_states")
+    conversations = shop.rows("conversations")
+    assert {row["conversation_id"] for row in states.values()} == conversations.keys()
+    assert len(states) > len(conversations)
+    newest: dict[str, Any] = {}
+    for row in sorted(states.values(), key=lambda row: row["observed_from"]):
+        newest[row["conversation_id"]] = (row["status"], row["assigned_to"])
+    assert newest == {i: (row["status"], row["assigned_to"]) for i, row in conversations.items()}
+
+
+@pytest.mark.parametrize("order", ["created_desc", "created_asc", "last_message_desc"])
+def test_contacts_are_whole_in_any_order_and_cost_little_when_nothing_came(
+    shop: Shop, order: str
+) -> None:
+    end = shop.clock.now
+    shop.clock.now = end - timedelta(hours=3)
+    shop.sync(shop.app(contacts_order=order))
+    shop.clock.now = end
+    shop.sync(shop.app(contacts_order=order))
+    assert len(shop.rows("contacts")) == len(shop.world.contacts)
+    app = shop.app(contacts_order=order)
+    shop.sync(app)
+    assert sum(seen.path.endswith("/contacts") for seen in app.state.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"nulls": "first"}, {"last_cursor": "null"}, {"content_key": "body"}, {"with_authors": False}],
+    ids=str,
+)
+def test_what_the_documentation_leaves_open_is_read_either_way(
+    shop: Shop, settings: dict[str, Any]
+) -> None:
+    assert shop.sync(shop.app(**settings)).is_ok
+    assert len(shop.rows("messages")) == len(shop.world.messages)
+    app = shop.app(**settings)
+    assert shop.sync(app).changed == 0
+    assert len(app.state.requests) <= 10
+
+
+def states_of(shop: Shop, conversation: str) -> list[str]:
+    """Every status a conversation was seen with, in order."""
+    states = shop.rows("conversation_states").values()
+    mine = [row for row in states if row["conversation_id"] == conversation]
+    return [row["status"] for row in sorted(mine, key=lambda row: row["observed_from"])]
+
+
+def quiet_thread(world: World) -> Thread:
+    """A thread that has been open for long and quiet for days."""
+    spoken = {m.contact_id for m in world.messages if m.occurred_at > world.ends_at - 3 * DAY}
+    return next(
+        thread
+        for thread in world.threads
+        if thread.contact_id not in spoken
+        and (change := thread.change_at(world.ends_at - DAY))
+        and change.status == "open"
+    )
+
+
+def with_thread(world: World, thread: Thread) -> World:
+    others = (t for t in world.threads if t.id != thread.id)
+    return replace(world, threads=(*others, thread))
+
+
+def test_a_quiet_conversation_that_is_closed_or_handed_over_is_seen_within_the_hour(
+    shop: Shop,
+) -> None:
+    world, end = shop.world, shop.clock.now
+    thread = quiet_thread(world)
+    early = tuple(change for change in thread.changes if change.at <= end - DAY)
+    handed = ThreadChange(end - timedelta(minutes=50), "pending", world.agents[-1].id)
+    closed = ThreadChange(end - timedelta(minutes=40), "closed", world.agents[-1].id)
+    identity = conversation_id(thread)
+    shop.clock.now = end - HOUR
+    for change in (handed, closed):
+        shop.world = with_thread(world, replace(thread, changes=(*early, change)))
+        shop.clock.now = change.at - timedelta(minutes=5)
+        shop.sync()
+        known = states_of(shop, identity)
+        shop.clock.now = change.at + timedelta(minutes=5)
+        shop.sync(after=HOUR)
+        assert states_of(shop, identity) == [*known, change.status]
+        row = shop.rows("conversations")[identity]
+        assert (row["status"], row["assigned_to"]) == (change.status, agent_id(change.agent_id))
+
+
+def test_a_live_conversation_that_was_erased_is_noted_once_and_is_not_closed(shop: Shop) -> None:
+    world = shop.world
+    thread = quiet_thread(world)
+    identity = conversation_id(thread)
+    shop.sync()
+    before = shop.rows("conversations")[identity]
+    shop.world = world.without(contacts=[thread.contact_id])
+    for hours in (1, 2, 3):
+        app = shop.app()
+        assert shop.sync(app, after=hours * HOUR).is_ok
+        asked = [seen.path for seen in app.state.requests if seen.path.endswith(identity)]
+        assert len(asked) == (1 if hours == 1 else 0)
+    assert states_of(shop, identity) == ["open", "deleted"]
+    assert shop.rows("conversations")[identity] == before
+    shop.world = world
+    shop.sync(after=5 * HOUR)
+    assert states_of(shop, identity) == ["open", "deleted", "open"]
+
+
+def test_a_sweep_costs_its_two_lists_and_no_more(shop: Shop) -> None:
+    shop.sync()
+    app = shop.app()
+    shop.sync(app, after=HOUR, resources=frozenset({"conversations"}))
+    swept = [seen.query.get("status") for seen in app.state.requests]
+    assert sorted(filter(None, swept)) == ["open", "pending"]
+    again = shop.app()
+    shop.sync(again, after=HOUR, resources=frozenset({"conversations"}))
+    assert len(again.state.requests) == 1
+
+
+def test_a_sweep_that_is_cut_off_concludes_nothing_and_is_made_again(shop: Shop) -> None:
+    shop.sync()
+    fault = Fault(instead({"data": None}), path="/conversations", request=3, times=None)
+    report = shop.sync(shop.app(faults=[fault]), after=HOUR)
+    assert not report.is_ok
+    assert "deleted" not in {row["status"] for row in shop.rows("conversation_states").values()}
+    app = shop.app()
+    assert shop.sync(app, after=HOUR + timedelta(minutes=1)).is_ok
+    assert {"open", "pending"} <= {seen.query.get("status") for seen in app.state.requests}
