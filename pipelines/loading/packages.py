@@ -204,6 +204,7 @@ class Loader:
             if ours:
                 raise ours[0] from None
             if any(map(self._warehouse.lacked_memory, causes)):
+                self._warehouse.give_more_memory()
                 raise _needs_memory() from None
             raise _unexplained(doing, error, causes[-1]) from None
 

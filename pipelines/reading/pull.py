@@ -43,6 +43,9 @@ CHUNK_ROWS = 20_000
 CHUNK_SIZE = 40_000_000
 """Characters of theirs at most: ordinary rows have two thirds of it."""
 
+ROWS_OF_MOVED = 4
+"""Rows that something which moved brings, as a rule; where it is fewer, pulls are smaller."""
+
 LONG_ROW = 3_000
 """Characters of a row that is long: an ordinary message has half of it."""
 
@@ -263,10 +266,10 @@ class Pull:
         self, table: Table, columns: Sequence[str], *, cursors: Table, mark: str
     ) -> tuple[list[tuple[str | None, ...]], int]:
         """Id and columns of the rows that differ from what they were when their cursor was made,
-        whose column `mark` is the `mark_of` the columns; as they will stand. So many as a pull may
-        read, the highest in the first column first, and how many more there are, at most."""
+        whose column `mark` is the `mark_of` the columns; as they will stand. Enough to fill a pull,
+        the highest in the first column first, and how many more there are, at most."""
         stored, more = self.stored.moved(
-            table, columns, cursors=cursors, mark=mark, most=self.chunk_rows
+            table, columns, cursors=cursors, mark=mark, most=-(-self.chunk_rows // ROWS_OF_MOVED)
         )
         found = {row[0]: row for row in stored}
         kept = {row[0]: row for row in self._kept_of(table).rows(("id", *columns))}

@@ -217,8 +217,15 @@ class Warehouse(ABC):
         """Be prepared to load rows of many kilobytes: called within `side_by_side`."""
 
     def lacked_memory(self, error: BaseException) -> bool:
-        """Whether a sync failed for want of memory, of which the next one will have more."""
+        """Whether something failed for want of the memory that a sync may use."""
         return False
+
+    def more_memory(self) -> AbstractContextManager[None]:
+        """Within it, a sync may use as much memory as a build."""
+        return nullcontext()
+
+    def give_more_memory(self) -> None:  # noqa: B027
+        """Let all later runs have it."""
 
     scratch = "table"
     """How a table is made that nobody misses after a crash: the next build makes everything."""
@@ -262,7 +269,7 @@ class Warehouse(ABC):
     def stored(self, room: Provider, account: str) -> Iterator[StoredRows]:
         """What the warehouse holds of one account."""
         with self.connect() as connection:
-            yield StoredRows(connection, room.schema, account)
+            yield StoredRows(connection, room.schema, account, self)
 
     def prepare_build(self, connection: Connection) -> None:
         """Make the schemas of the models, and what their macros need."""

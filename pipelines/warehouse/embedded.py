@@ -15,7 +15,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -131,7 +131,7 @@ class DuckDBWarehouse(Warehouse):
             for name, value in SYNC_SETTINGS.items():
                 connection.execute(f"set {name} = '{value}'")
             self._limit_memory(connection)
-            yield StoredRows(connection, room.schema, account)
+            yield StoredRows(connection, room.schema, account, self)
 
     def expect_long_rows(self) -> None:
         """Let DuckDB use as much memory as for a build, as long as this process syncs."""
@@ -140,14 +140,28 @@ class DuckDBWarehouse(Warehouse):
             self._limit_memory(connection)
 
     def lacked_memory(self, error: BaseException) -> bool:
-        """Whether DuckDB came to its limit; from the next run on, a sync may use more.
+        """Whether DuckDB came to its limit.
 
-        This one can't: what failed half-way may be torn in memory, but not in the file and its log.
+        A query may be tried again with more. A load may not, in this process: what it left half-way
+        may be torn in memory, and DuckDB ends everything when it finds that. What is in the file
+        and its log is good.
         """
-        if not isinstance(error, duckdb.OutOfMemoryException | duckdb.FatalException):
-            return False
+        return isinstance(error, duckdb.OutOfMemoryException | duckdb.FatalException)
+
+    @contextmanager
+    def more_memory(self) -> Iterator[None]:
+        """As much as for a build; for the others that read at the same time, too."""
+        with self.connect() as connection:
+            connection.execute(f"set memory_limit = '{_build_memory()}'")
+            try:
+                yield
+            finally:
+                with suppress(duckdb.OutOfMemoryException):  # another one is using it
+                    self._limit_memory(connection)
+
+    def give_more_memory(self) -> None:
+        """By a file that later runs look for."""
         self._needs_memory.touch(mode=0o600)
-        return True
 
     def _limit_memory(self, connection: Connection) -> None:
         """For the whole instance, which others may share."""

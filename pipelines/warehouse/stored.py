@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 from pipelines.provider import Table
 
 if TYPE_CHECKING:
-    from pipelines.warehouse.base import Connection
+    from pipelines.warehouse.base import Connection, Warehouse
 
 
 class StoredRows:
     """What a warehouse holds of one account: see `pull.Stored`."""
 
-    def __init__(self, connection: Connection, schema: str, account: str) -> None:
+    def __init__(
+        self, connection: Connection, schema: str, account: str, warehouse: Warehouse
+    ) -> None:
         self._connection, self._schema, self._account = connection, schema, account
+        self._warehouse = warehouse
         self._empty: dict[str, bool] = {}
 
     def hashes(self, table: Table, ids: Sequence[str]) -> Mapping[str, str]:
@@ -120,4 +123,10 @@ class StoredRows:
         return self._empty[table.name]
 
     def _all(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        return self._connection.execute(sql, values).fetchall()
+        try:
+            return self._connection.execute(sql, values).fetchall()
+        except Exception as error:
+            if not self._warehouse.lacked_memory(error):
+                raise
+        with self._warehouse.more_memory():
+            return self._connection.execute(sql, values).fetchall()

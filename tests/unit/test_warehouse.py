@@ -6,8 +6,10 @@ import stat
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -15,7 +17,7 @@ import pytest
 from pipelines.errors import NotPublished, WarehouseBusy, WarehouseError
 from pipelines.events import webhook_tables
 from pipelines.providers import find
-from pipelines.warehouse import Connection, SyncState
+from pipelines.warehouse import Connection, SyncState, embedded
 from pipelines.warehouse.embedded import DuckDBWarehouse as Embedded
 
 
@@ -173,6 +175,45 @@ def test_sync_states_are_kept_and_a_failure_does_not_touch_the_last_success(
     (state,) = warehouse.sync_states(room, "a")
     assert (state.first_synced_at, state.last_synced_at) == (first, second)
     assert state.last_error is None
+
+
+MANY = """
+    insert into raw_waspy.conversations by name
+    select 'a' as account, md5(i::text) as id, i::text as last_message_at
+    from range(40000) rows (i);
+
+    create table raw_waspy._dlt_loads as select '1' as load_id, 0 as status;
+
+    insert into raw_waspy.message_cursors by name
+    select account, id, md5(last_message_at) as conversation_mark, '1' as _dlt_load_id
+    from raw_waspy.conversations where last_message_at::int < 30000;
+"""
+
+
+def test_a_query_that_little_memory_is_not_enough_for_gets_more_and_gives_it_back(
+    warehouse: Embedded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # DuckDB's join works on disk where its table does not fit, or fails: two million messages
+    # of 170,000 conversations were too many for it.
+    monkeypatch.setattr(embedded, "SYNC_MEMORY", "8MB")
+    room = next(room for room in find() if room.name == "waspy")
+    tables = {table.name: table for table in room.tables}
+    what = tables["conversations"], ("last_message_at",)
+    marks: Any = {"cursors": tables["message_cursors"], "mark": "conversation_mark"}
+    warehouse.ensure_raw_tables([room])
+    with warehouse.side_by_side():
+        with warehouse.connect() as connection:
+            connection.execute(MANY)
+        with warehouse.stored(room, "a") as stored:
+            with monkeypatch.context() as patch:
+                patch.setattr(warehouse, "more_memory", nullcontext)
+                with pytest.raises(duckdb.OutOfMemoryException):
+                    stored.moved(*what, **marks, most=5000)
+            rows, more = stored.moved(*what, **marks, most=5000)
+            assert (len(rows), more) == (5000, 5000)
+            with warehouse.connect() as connection:
+                limit = connection.execute("select current_setting('memory_limit')").fetchone()
+            assert limit == ("7.6 MiB",)
 
 
 def test_a_column_that_a_newer_version_knows_is_added(warehouse: Embedded) -> None:
