@@ -7,6 +7,7 @@ twenty thousand messages and of two million should cost about the same.
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Iterator
 
@@ -38,17 +39,18 @@ def figures(room: Provider, messages: int, latency: float) -> Iterator[Figure]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", nargs="+", type=int, default=SIZES)
+    parser.add_argument("--rooms", nargs="+", default=[room.name for room in find()])
     parser.add_argument("--latency", type=float, default=0.02, help="seconds")
     parser.add_argument("--keep", action="store_true", help="put the figures on the page")
     given = parser.parse_args()
-    found = [
-        figure
-        for room in find()
-        for messages in given.messages
-        for figure in figures(room, messages, given.latency)
-    ]
+    found = []
+    for room in find():
+        for messages in given.messages if room.name in given.rooms else ():
+            for figure in figures(room, messages, given.latency):
+                sys.stderr.write(f"{figure.row()}\n")  # the largest take minutes each
+                found.append(figure)
     sizes = " ".join(str(messages) for messages in given.messages)
-    command = f"python -m benchmarks.growth --messages {sizes}"
+    command = f"python -m benchmarks.growth --messages {sizes} --rooms {' '.join(given.rooms)}"
     note = f"Each in a process of its own, providers answer after {given.latency * 1000:.0f} ms."
     tell(Run("Growth", command, found, note), is_kept=given.keep)
 
