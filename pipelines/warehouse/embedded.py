@@ -81,7 +81,7 @@ class DuckDBWarehouse(Warehouse):
         self.link = data_dir / "analytics.duckdb"
         self.published = data_dir / "published"
         self._needs_memory = data_dir / "needs_memory"
-        self._has_long_rows = False
+        self._needing_memory: list[str] = []  # what needs more now: threads add and remove
 
     fingerprint = "cast(hash(raw_row) >> 1 as bigint)"
 
@@ -135,7 +135,7 @@ class DuckDBWarehouse(Warehouse):
 
     def expect_long_rows(self) -> None:
         """Let DuckDB use as much memory as for a build, as long as this process syncs."""
-        self._has_long_rows = True
+        self._needing_memory.append("rows")
         with self.connect() as connection:
             self._limit_memory(connection)
 
@@ -152,22 +152,24 @@ class DuckDBWarehouse(Warehouse):
     def more_memory(self) -> Iterator[None]:
         """As much as for a build; for the others that read at the same time, too."""
         with self.connect() as connection:
-            connection.execute(f"set memory_limit = '{_build_memory()}'")
+            self._needing_memory.append("query")
+            self._limit_memory(connection)
             try:
                 yield
             finally:
-                with suppress(duckdb.OutOfMemoryException):  # another one is using it
-                    self._limit_memory(connection)
+                self._needing_memory.remove("query")
+                self._limit_memory(connection)
 
     def give_more_memory(self) -> None:
         """By a file that later runs look for."""
         self._needs_memory.touch(mode=0o600)
 
     def _limit_memory(self, connection: Connection) -> None:
-        """For the whole instance, which others may share."""
-        needs_more = self._has_long_rows or self._needs_memory.exists()
+        """For the whole instance: accounts that are read side by side share it."""
+        needs_more = self._needing_memory or self._needs_memory.exists()
         limit = _build_memory() if needs_more else SYNC_MEMORY
-        connection.execute(f"set memory_limit = '{limit}'")
+        with suppress(duckdb.OutOfMemoryException):  # more than that is in use: it stays for now
+            connection.execute(f"set memory_limit = '{limit}'")
 
     def publish(self) -> Path:
         """Make what the writer's file holds the newest snapshot; return its path.
