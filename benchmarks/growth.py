@@ -39,7 +39,8 @@ def figures(room: Provider, messages: int, latency: float) -> Iterator[Figure]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", nargs="+", type=int, default=SIZES)
-    parser.add_argument("--rooms", nargs="+", default=[room.name for room in find()])
+    names = [room.name for room in find()]
+    parser.add_argument("--rooms", nargs="+", default=names, choices=names)
     parser.add_argument("--latency", type=float, default=0.02, help="seconds")
     parser.add_argument("--keep", action="store_true", help="put the figures on the page")
     given = parser.parse_args()

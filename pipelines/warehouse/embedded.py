@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -68,6 +69,10 @@ CHECKPOINT = "16MB"
 the log takes memory: a first sync of 400,000 messages came to its limit by that."""
 
 
+_LACKED_MEMORY = re.compile("Out of Memory Error|failed to pin block|Corrupted in-memory column")
+"""What DuckDB says when it came to its limit: in a statement, at a commit, and afterwards."""
+
+
 class DuckDBWarehouse(Warehouse):
     """A DuckDB warehouse and its snapshots.
 
@@ -80,7 +85,7 @@ class DuckDBWarehouse(Warehouse):
         self.path, self.data_dir, self.name = path, data_dir, str(path)
         self.link = data_dir / "analytics.duckdb"
         self.published = data_dir / "published"
-        self._needs_memory = data_dir / "needs_memory"
+        self._more_from_now_on = data_dir / "needs_memory"
         self._needing_memory: list[str] = []  # what needs more now: threads add and remove
 
     fingerprint = "cast(hash(raw_row) >> 1 as bigint)"
@@ -146,7 +151,7 @@ class DuckDBWarehouse(Warehouse):
         may be torn in memory, and DuckDB ends everything when it finds that. What is in the file
         and its log is good.
         """
-        return isinstance(error, duckdb.OutOfMemoryException | duckdb.FatalException)
+        return isinstance(error, duckdb.Error) and bool(_LACKED_MEMORY.search(str(error)))
 
     @contextmanager
     def more_memory(self) -> Iterator[None]:
@@ -162,11 +167,11 @@ class DuckDBWarehouse(Warehouse):
 
     def give_more_memory(self) -> None:
         """By a file that later runs look for."""
-        self._needs_memory.touch(mode=0o600)
+        self._more_from_now_on.touch(mode=0o600)
 
     def _limit_memory(self, connection: Connection) -> None:
         """For the whole instance: accounts that are read side by side share it."""
-        needs_more = self._needing_memory or self._needs_memory.exists()
+        needs_more = self._needing_memory or self._more_from_now_on.exists()
         limit = _build_memory() if needs_more else SYNC_MEMORY
         with suppress(duckdb.OutOfMemoryException):  # more than that is in use: it stays for now
             connection.execute(f"set memory_limit = '{limit}'")

@@ -216,6 +216,25 @@ def test_a_query_that_little_memory_is_not_enough_for_gets_more_and_gives_it_bac
             assert limit == ("7.6 MiB",)
 
 
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (duckdb.OutOfMemoryException("Out of Memory Error: could not allocate block"), True),
+        (
+            duckdb.TransactionException("Failed to commit: failed to pin block of size 256 KiB"),
+            True,
+        ),
+        (duckdb.FatalException("checkpoint: Corrupted in-memory column - column 0"), True),
+        (duckdb.FatalException("Failed to create checkpoint: Input/output error"), False),
+        (ValueError("Out of Memory Error"), False),
+    ],
+)
+def test_want_of_memory_is_told_from_other_failures(
+    warehouse: Embedded, error: Exception, expected: bool
+) -> None:
+    assert warehouse.lacked_memory(error) is expected
+
+
 def test_a_column_that_a_newer_version_knows_is_added(warehouse: Embedded) -> None:
     room = find()[0]
     with warehouse.connect() as connection:
