@@ -143,6 +143,7 @@ class _Sync:
     report: Report
     erased: Erased = field(default_factory=lambda: Erased(b"", {}))
     done: set[str] = field(default_factory=set)
+    carried: dict[str, Any] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
 
     def run(self) -> None:
@@ -162,8 +163,8 @@ class _Sync:
             wanted = wanted - failed
             self.report.has_more = pull.has_more
             self.report.is_stopped = pull.is_stopped or (pull.has_more and pull.is_stopping())
-            is_over = self.report.is_stopped or self._is_out_of_time() or self.report.error
-            if is_over or not pull.has_more:
+            is_late = self._is_out_of_time() and not pull.must_go_on
+            if self.report.is_stopped or is_late or self.report.error or not pull.has_more:
                 break
 
     def _is_out_of_time(self) -> bool:
@@ -190,6 +191,7 @@ class _Sync:
                 loop=self.loop,
                 is_full=self.order.is_full,
                 done=self.done,
+                carried=self.carried,
                 span=self.order.span,
                 is_stopping=self.order.is_stopping,
                 is_out_of_time=self._is_out_of_time,

@@ -13,7 +13,7 @@ for nothing, and at the end the row is asked for by its id.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence, Set
 
 from pipelines.cursors import Fetch, Page
 from pipelines.provider import GONE, Row, Table
@@ -73,7 +73,7 @@ class Deletions:
         self._pull, self._table, self._is_there = pull, table, is_there
         self._missed: Mapping[str, str] = pull.positions.get(table.name, {}).get("missed", {})
 
-    async def compare(self, listed: Collection[str], *, is_complete: bool) -> None:
+    async def compare(self, listed: Set[str], *, is_complete: bool) -> None:
         """Compare what was listed with what is stored.
 
         Args:
@@ -81,10 +81,9 @@ class Deletions:
             is_complete: whether it showed all that it has.
         """
         gone = self._gone()
-        self._mark(dict.fromkeys(gone.keys() & set(listed)))
+        self._mark(dict.fromkeys(gone.keys() & listed))
         if is_complete:
-            stored = {str(i) for (i,) in self._pull.current(self._table, ("id",))}
-            await self._miss(stored - set(listed) - gone.keys())
+            await self._miss(self._pull.beside(self._table, listed) - gone.keys())
 
     async def _miss(self, absent: Collection[str]) -> None:
         """Ask for what is absent a second time, and remember what is for the first time."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import (
     AsyncIterator,
@@ -17,6 +18,7 @@ from collections.abc import (
     Iterator,
     Mapping,
     Sequence,
+    Set,
 )
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -27,6 +29,7 @@ from pipelines.cursors import Fetch, Page, follow
 from pipelines.errors import ProviderError, Stopped, Unavailable
 from pipelines.failpoint import failpoint
 from pipelines.provider import REJECTED, Row, Table
+from pipelines.reading.backlog import Backlog, Moved
 from pipelines.reading.kept import Kept, Of
 from pipelines.reading.landing import REJECTED_LANDER, Lander, Record, land
 from pipelines.reading.walks import Position, Refresh, ValueOf, Walk
@@ -46,6 +49,8 @@ CHUNK_SIZE = 40_000_000
 ROWS_OF_MOVED = 4
 """Rows that something which moved brings, as a rule; where it is fewer, pulls are smaller."""
 
+WHOLE_NUMBER = re.compile("[0-9]{1,15}")
+
 LONG_ROW = 3_000
 """Characters of a row that is long: an ordinary message has half of it."""
 
@@ -64,8 +69,14 @@ class Stored(Protocol):
     ) -> list[tuple[Any, ...]]:
         """Columns of every row of the account, or of those with one of some values in a column."""
 
+    def ids(self, table: Table) -> Iterator[str]:
+        """Every id of the account."""
+
     def count(self, table: Table) -> int:
         """How many rows the account has."""
+
+    def total(self, table: Table, column: str) -> int:
+        """Sum of a column, over the rows where its text is a whole number."""
 
     def cursors(self, table: Table, ids: Sequence[str]) -> Mapping[str, Mapping[str, str | None]]:
         """id → row of a cursor table, from loads that were completed only: a cursor must never
@@ -74,9 +85,9 @@ class Stored(Protocol):
     def moved(
         self, table: Table, columns: Sequence[str], *, cursors: Table, mark: str, most: int
     ) -> tuple[list[tuple[Any, ...]], int]:
-        """Id and columns of the rows that no completed cursor with the same id has in its column
-        `mark` (see `mark_of`): `most` of them, the highest in the first column first, and how many
-        more there are."""
+        """Id, first column and `mark_of` the columns of the rows that no completed cursor with the
+        same id has in its column `mark`: `most` of them, the highest in the first column first, and
+        how many more there are."""
 
     def lacking(self, table: Table, column: str, *, of: Table) -> set[str]:
         """Values of a column that are no id in another table."""
@@ -86,6 +97,11 @@ class Stored(Protocol):
     ) -> Mapping[str, str]:
         """Value of the column `per` → the lowest text of `column`, over the rows where that is
         `since` or more and each column in `among` has one of its values, whatever their case."""
+
+
+def whole_number(text: str | None) -> int:
+    """The number that a column's text tells; 0 when it is none, as a warehouse counts it."""
+    return int(text) if text and WHOLE_NUMBER.fullmatch(text) else 0
 
 
 def mark_of(values: Iterable[str | None]) -> str:
@@ -136,6 +152,8 @@ class Pull:
         loop: where the client lives; it outlasts the loops that dlt makes and ends.
         is_full: read everything again, also what is known.
         done: parents or slices that this run has read again; one set for all its pulls.
+        carried: what readers keep for the run's next pull, by a name of theirs.
+        must_go_on: a reader began what only this run can end: time is no reason to stop.
         span: the range to read again, half-open; None reads what is new.
         stored_as: turns a record into what may be stored of it: people were erased.
         states: table → thing → the newest state it was seen in, of the things that were met.
@@ -150,6 +168,7 @@ class Pull:
     loop: asyncio.AbstractEventLoop
     is_full: bool = False
     done: set[str] = field(default_factory=set)
+    carried: dict[str, Any] = field(default_factory=dict)
     span: tuple[datetime, datetime] | None = None
     is_stopping: Callable[[], bool] = lambda: False
     is_out_of_time: Callable[[], bool] = lambda: False
@@ -158,6 +177,7 @@ class Pull:
     chunk_rows: int = CHUNK_ROWS
     outcomes: dict[str, Outcome] = field(default_factory=lambda: defaultdict(Outcome))
     has_more: bool = False
+    must_go_on: bool = False
     states: dict[str, dict[str, tuple[str | None, ...]]] = field(
         default_factory=lambda: defaultdict(dict)
     )
@@ -199,10 +219,13 @@ class Pull:
             for kept in self._kept.values()
         )
 
+    def has_enough(self) -> bool:
+        """Whether what is kept is enough for one load."""
+        return self.rows_kept >= self.chunk_rows or self.size_kept >= CHUNK_SIZE
+
     def is_paused(self) -> bool:
         """Whether to leave the rest for later: a full chunk, or the end of the run."""
-        is_full = self.rows_kept >= self.chunk_rows or self.size_kept >= CHUNK_SIZE
-        return is_full or self.is_stopping() or self.is_out_of_time()
+        return self.has_enough() or self.is_stopping() or self.is_out_of_time()
 
     def take(self, table: Table, page: Page[Row]) -> int:
         """Keep the rows of a page that are new or changed; return how many they were."""
@@ -262,23 +285,43 @@ class Pull:
         self._settle(table)
         return self.stored.count(table) + self._kept_of(table).added
 
+    def total(self, table: Table, column: str) -> int:
+        """Sum of a column of whole numbers, once this pull is loaded; other text counts as 0."""
+        kept = dict(self._kept_of(table).rows(("id", column)))
+        replaced = self.stored.rows(table, (column,), of=("id", [*kept]))
+        before = sum(whole_number(value) for (value,) in replaced)
+        return self.stored.total(table, column) - before + sum(map(whole_number, kept.values()))
+
+    def beside(self, table: Table, ids: Set[str]) -> set[str]:
+        """Ids that a table will have once this pull is loaded, without some."""
+        found = {identity for identity in self.stored.ids(table) if identity not in ids}
+        return found | {str(row[0]) for row in self._kept_of(table).rows(("id",))} - ids
+
+    def backlog(self, table: Table) -> Backlog:
+        """What moved in a table and this run has not read yet."""
+        backlog: Backlog = self.carried.setdefault(f"{table.name} that moved", Backlog())
+        return backlog
+
     def moved(
         self, table: Table, columns: Sequence[str], *, cursors: Table, mark: str
-    ) -> tuple[list[tuple[str | None, ...]], int]:
-        """Id and columns of the rows that differ from what they were when their cursor was made,
-        whose column `mark` is the `mark_of` the columns; as they will stand. Enough to fill a pull,
-        the highest in the first column first, and how many more there are, at most."""
-        stored, more = self.stored.moved(
-            table, columns, cursors=cursors, mark=mark, most=-(-self.chunk_rows // ROWS_OF_MOVED)
-        )
-        found = {row[0]: row for row in stored}
-        kept = {row[0]: row for row in self._kept_of(table).rows(("id", *columns))}
-        known = self.stored.cursors(cursors, [*kept])
-        for identity, row in kept.items():
-            found.pop(identity, None)
-            if identity not in known or known[identity][mark] != mark_of(row[1:]):
-                found[identity] = row
-        return list(found.values()), more
+    ) -> tuple[list[Moved], int]:
+        """The rows that differ from what they were when their cursor was made, whose column `mark`
+        is the `mark_of` the columns; as they will stand. Enough to fill a pull, the highest in the
+        first column first, and how many more there are, at most."""
+        backlog, enough = self.backlog(table), -(-self.chunk_rows // ROWS_OF_MOVED)
+        if backlog.is_short(enough):
+            found, others = self.stored.moved(
+                table, columns, cursors=cursors, mark=mark, most=self.chunk_rows
+            )
+            backlog.fill((Moved(*row) for row in found), others)
+        kept = self._kept_of(table).rows(("id", *columns))
+        news = [Moved(str(row[0]), row[1], mark_of(row[1:])) for row in kept]
+        known = self.stored.cursors(cursors, [thing.id for thing in news])
+        for thing in news:
+            backlog.add(thing)
+            if thing.id in known:
+                backlog.drop(thing.id, known[thing.id][mark] or "")
+        return backlog.newest(enough, named=self.chunk_rows)
 
     def lacking(self, table: Table, column: str, *, of: Table) -> set[str]:
         """Values of a column that are no id in another table, as both will stand."""

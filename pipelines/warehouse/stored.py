@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipelines.provider import Table
 
 if TYPE_CHECKING:
     from pipelines.warehouse.base import Connection, Warehouse
+
+IDS_AT_ONCE = 20_000
 
 
 class StoredRows:
@@ -46,9 +48,29 @@ class StoredRows:
             f'{sql} and "{of[0]}" in (select unnest($2::text[]))', [self._account, list(of[1])]
         )
 
+    def ids(self, table: Table) -> Iterator[str]:
+        """Every id of the account: a list of them all would take more memory than the pull."""
+        after = ""
+        sql = (
+            f"select id from {self._schema}.{table.name} "
+            f"where account = $1 and id > $2 order by id limit {IDS_AT_ONCE}"
+        )
+        while rows := self._all(sql, [self._account, after]):
+            yield from (identity for (identity,) in rows)
+            after = rows[-1][0]
+
     def count(self, table: Table) -> int:
         """How many rows the account has."""
         sql = f"select count(*) from {self._schema}.{table.name} where account = $1"
+        return int(self._all(sql, [self._account])[0][0])
+
+    def total(self, table: Table, column: str) -> int:
+        """Sum of a column, over the rows where its text is a whole number."""
+        number = f'case when "{column}" ~ \'^[0-9]{{1,15}}$\' then "{column}" end'
+        sql = (
+            f"select coalesce(sum(cast({number} as bigint)), 0) "
+            f"from {self._schema}.{table.name} where account = $1"
+        )
         return int(self._all(sql, [self._account])[0][0])
 
     def cursors(self, table: Table, ids: Sequence[str]) -> Mapping[str, Mapping[str, str | None]]:
@@ -69,20 +91,27 @@ class StoredRows:
     def moved(
         self, table: Table, columns: Sequence[str], *, cursors: Table, mark: str, most: int
     ) -> tuple[list[tuple[Any, ...]], int]:
-        """Id and columns of rows that no completed cursor has the mark of, and how many more."""
-        names = ", ".join(f'"{name}"' for name in ("id", *columns))
+        """Id, first column and mark of the rows that no completed cursor has this mark of, and how
+        many more there are."""
         texts = ", ".join(f"coalesce(\"{name}\", '')" for name in columns)
+        digest = f"md5(concat_ws(chr(31), {texts}))"
         done = "false" if self._is_empty(cursors) else self._is_completed
-        rows = self._all(
-            f"select {names}, count(*) over () from {self._schema}.{table.name} as moved "
-            "where account = $1 and not exists "
+        moved = (
+            f"from {self._schema}.{table.name} as moved where account = $1 and not exists "
             f"(select 1 from {self._schema}.{cursors.name} as cursors "
             "where cursors.account = $1 and cursors.id = moved.id "
-            f'and cursors."{mark}" = md5(concat_ws(chr(31), {texts})) and {done}) '
+            f'and cursors."{mark}" = {digest} and {done})'
+        )
+        rows = self._all(
+            f'select id, "{columns[0]}", {digest} {moved} '
             f'order by "{columns[0]}" desc nulls last limit {most}',
             [self._account],
         )
-        return [row[:-1] for row in rows], rows[0][-1] - len(rows) if rows else 0
+        if len(rows) < most:
+            return rows, 0
+        # By itself: a count beside the rows would hold all of them in memory.
+        ((count,),) = self._all(f"select count(*) {moved}", [self._account])
+        return rows, count - len(rows)
 
     def lacking(self, table: Table, column: str, *, of: Table) -> set[str]:
         """Values of a column that are no id in another table."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -40,6 +40,9 @@ class Memory:
     def hashes(self, table: Table, ids: Sequence[str]) -> Mapping[str, str]:
         held = self.tables.get(table.name, {})
         return {i: held[i]["row_hash"] for i in ids if i in held}
+
+    def ids(self, table: Table) -> Iterator[str]:
+        yield from self.tables.get(table.name, {})
 
     def rows(
         self, table: Table, columns: Sequence[str], *, of: tuple[str, Sequence[str]] | None = None

@@ -116,8 +116,7 @@ class _Reader:
 
     def _pages_of_messages_left(self) -> int:
         """Pages still to read: conversations tell how many messages they have."""
-        counts = self._pull.current(CONVERSATIONS, ("kapso_messages_count",))
-        listed = sum(int(count) for (count,) in counts if count and count.isdigit())
+        listed = self._pull.total(CONVERSATIONS, "kapso_messages_count")
         missing = listed - self._pull.count(MESSAGES)
         return max(1, -(-missing // LIMIT))
 

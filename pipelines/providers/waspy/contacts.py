@@ -9,7 +9,9 @@ with pages of another size, until two passes agree.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from pipelines.cursors import Page
@@ -28,6 +30,56 @@ PASSES = ((LIMIT, False), (97, True), (LIMIT, False))
 """Page size and whether to read from the last page to the first."""
 
 
+SCAN = "scan of the contacts"
+"""What a pull calls a scan that the run's next one shall go on with."""
+
+
+@dataclass
+class _Pass:
+    """One reading of the list, from one end to the other.
+
+    Attributes:
+        size: contacts of a page.
+        is_backwards: the last page is read first.
+        left: pages still to read, in turn; None before the first one told how many there are.
+        ids: of the contacts that were seen.
+        totals: what the pages told of how many there are.
+    """
+
+    size: int
+    is_backwards: bool
+    left: deque[int] | None = None
+    ids: set[str] = field(default_factory=set)
+    totals: set[int | None] = field(default_factory=set)
+
+
+@dataclass
+class _Scan:
+    """A reading of the list until it can be trusted. That of a long list takes several pulls.
+
+    Attributes:
+        total: how many contacts there were when it began; None when the list does not tell.
+        passes: those that may still be needed; the first is going on, or has just ended.
+        seen: ids of the contacts that the passes before it saw.
+        before: those of the last of these.
+        is_complete: whether a pass could be trusted.
+    """
+
+    total: int | None
+    passes: list[_Pass] = field(default_factory=lambda: [_Pass(*kind) for kind in PASSES])
+    seen: set[str] = field(default_factory=set)
+    before: set[str] | None = None
+    is_complete: bool = False
+
+    def judge(self) -> bool:
+        """Whether the pass that has ended was the last."""
+        ended = self.passes.pop(0)
+        self.seen |= ended.ids
+        self.is_complete = ended.totals in ({len(ended.ids)}, {None}) or ended.ids == self.before
+        self.before = ended.ids
+        return self.is_complete or not self.passes
+
+
 class ContactReader:
     """Reads the contacts of one pull."""
 
@@ -40,15 +92,33 @@ class ContactReader:
     async def read(self) -> None:
         """Look at the first page; scan the list when it tells of something new or a day passed."""
         deletions = Deletions(self._pull, CONTACTS, self._is_there)
-        first = await self._api.contacts(1)
-        fresh = self._take(first.page)
-        is_whole = False
-        if self._is_scan_due() or not await self._is_explained(first, fresh):
-            is_whole = await self._scan()
-        await deletions.compare(self._listed, is_complete=is_whole)
-        self._position["total"] = first.total
-        self._pull.outcomes[CONTACTS.name].is_complete = bool(self._position.get("is_complete"))
+        scan = self._pull.carried.pop(SCAN, None) or await self._begun()
+        if not await self._is_over(scan):
+            self._leave(scan)
+            return
+        await deletions.compare(self._listed | scan.seen, is_complete=scan.is_complete)
+        self._position["total"] = scan.total
+        self._note_completeness()
         await self._look_up_unknown()
+
+    async def _begun(self) -> _Scan:
+        """A scan; one without a pass when the first page leaves no doubt."""
+        first = await self._api.contacts(1, LIMIT)
+        fresh = self._take(first.page)
+        if self._is_scan_due() or not await self._is_explained(first, fresh):
+            return _Scan(first.total)
+        return _Scan(first.total, passes=[])
+
+    def _leave(self, scan: _Scan) -> None:
+        """Have the run's next pull go on: only in one run can a scan be trusted."""
+        self._pull.carried[SCAN] = scan
+        self._pull.has_more = self._pull.must_go_on = True
+        self._pull.outcomes[CONTACTS.name].left = len(scan.passes[0].left or ())
+        self._note_completeness()
+
+    def _note_completeness(self) -> None:
+        is_complete = bool(self._position.get("is_complete"))
+        self._pull.outcomes[CONTACTS.name].is_complete = is_complete
 
     def _take(self, page: Page[Row]) -> int:
         self._listed |= ids_of(page.rows)
@@ -68,43 +138,63 @@ class ContactReader:
             return False
         if not fresh and first.total == self._position.get("total"):
             return True
-        self._take((await self._api.contacts(_pages(first.total, LIMIT))).page)
+        last = await self._api.contacts(_pages(first.total, LIMIT), LIMIT)
+        self._take(last.page)
         known = self._pull.count(CONTACTS)
         return bool(known - first.total == self._position.get("surplus", 0))
 
-    async def _scan(self) -> bool:
-        """Read the whole list until it can be trusted; return whether it could be."""
-        seen: set[str] = set()
-        is_complete, before = False, None
-        for size, is_backwards in PASSES:
-            ids, totals = await self._pass(size, is_backwards=is_backwards)
-            seen |= ids
-            is_complete = totals == {len(ids)} or ids == before or totals == {None}
-            if is_complete:
+    async def _is_over(self, scan: _Scan) -> bool:
+        """Go on with a scan; False when the pull was full before its end."""
+        if not scan.passes:
+            return True
+        while await self._is_read(scan.passes[0]):
+            if scan.judge():
+                self._position |= {
+                    "is_complete": scan.is_complete,
+                    "scanned_at": self._pull.now.isoformat(),
+                    # Contacts that Waspy no longer lists.
+                    "surplus": self._pull.count(CONTACTS) - len(scan.seen),
+                }
+                return True
+        return False
+
+    async def _is_read(self, reading: _Pass) -> bool:
+        """Go on with a pass, several pages at a time; False when the pull was full before its
+        end."""
+        if reading.left is None:
+            reading.left = deque(await self._others(reading))
+        side_by_side = min(len(reading.left), self._api.transport.concurrency)
+        workers = (self._work(reading, reading.left) for _ in range(side_by_side))
+        results = await asyncio.gather(*workers, return_exceptions=True)
+        for failure in filter(None, results):
+            raise failure
+        return not reading.left
+
+    async def _others(self, reading: _Pass) -> Iterable[int]:
+        """Read the first page of a pass; return the others."""
+        first = await self._page(reading, 1)
+        if first.total is None:
+            return [2]  # each tells whether there is one more
+        others = range(2, _pages(first.total, reading.size) + 1)
+        return reversed(others) if reading.is_backwards else others
+
+    async def _work(self, reading: _Pass, left: deque[int]) -> None:
+        # Asked after a page, not before: every pull gets on.
+        while left:
+            number = left.popleft()
+            known = len(reading.ids)
+            answer = await self._page(reading, number)
+            if answer.total is None and not left and len(reading.ids) > known:
+                left.append(number + 1)
+            if self._pull.has_enough() or self._pull.is_stopping():
                 break
-            before = ids
-        known = self._pull.count(CONTACTS)
-        self._position |= {
-            "is_complete": is_complete,
-            "scanned_at": self._pull.now.isoformat(),
-            "surplus": known - len(seen),  # contacts that Waspy no longer lists
-        }
-        return is_complete
 
-    async def _pass(self, size: int, *, is_backwards: bool) -> tuple[set[str], set[int | None]]:
-        """Every id one pass saw, and the totals its pages told."""
-        first = await self._api.contacts(1, size)
-        rest = range(2, _pages(first.total or 0, size) + 1)
-        answers = [first, *await self._pages_of(reversed(rest) if is_backwards else rest, size)]
-        while first.total is None and answers[-1].page.rows:
-            answers.append(await self._api.contacts(len(answers) + 1, size))
-        for answer in answers:
-            self._take(answer.page)
-        ids = {identity for answer in answers for identity in ids_of(answer.page.rows)}
-        return ids, {answer.total for answer in answers}
-
-    async def _pages_of(self, numbers: Iterable[int], size: int) -> list[Numbered]:
-        return await asyncio.gather(*(self._api.contacts(number, size) for number in numbers))
+    async def _page(self, reading: _Pass, number: int) -> Numbered:
+        answer = await self._api.contacts(number, reading.size)
+        self._pull.keep(CONTACTS, answer.page)
+        reading.ids |= ids_of(answer.page.rows)
+        reading.totals.add(answer.total)
+        return answer
 
     async def _look_up_unknown(self) -> None:
         """Ask for the contacts that conversations name and no list has shown yet."""

@@ -24,6 +24,7 @@ from pipelines.providers.waspy.client import Waspy
 from pipelines.providers.waspy.readings import START, Checkpoint, Reading
 from pipelines.providers.waspy.statuses import StatusRefresh
 from pipelines.providers.waspy.tables import CONVERSATIONS, MESSAGE_CURSORS, MESSAGES
+from pipelines.reading.backlog import Moved
 from pipelines.reading.gate import Urgency, urgent
 from pipelines.reading.pull import Pull, mark_of
 from pipelines.times import newest, parse_time, sortable
@@ -143,23 +144,16 @@ class MessageReader:
     def _due(self, refresh: StatusRefresh) -> tuple[list[Due], list[Due]]:
         """Conversations whose row changed since their messages were read, newest first; then
         those that only a refresh wants, in the order of their ids."""
-        if self._pull.is_full:
-            rows = self._pull.current(CONVERSATIONS, ("id", *MARKED))
-            rows = [row for row in rows if row[0] not in self._pull.done]
-        else:
-            rows, self._more = self._pull.moved(
-                CONVERSATIONS, MARKED, cursors=MESSAGE_CURSORS, mark="conversation_mark"
-            )
-        changed = {str(row[0]): row[1:] for row in rows}
+        changed = {thing.id: thing for thing in self._moved()}
         readings = self._readings(sorted(changed.keys() | refresh.due.keys()))
         news = [
             Due(
-                readings[identity],
-                self._start(readings[identity], refresh.due.get(identity, refresh.recent)),
-                mark_of(told),
-                sortable(told[0]),
+                readings[thing.id],
+                self._start(readings[thing.id], refresh.due.get(thing.id, refresh.recent)),
+                thing.mark,
+                sortable(thing.last_at),
             )
-            for identity, told in changed.items()
+            for thing in changed.values()
         ]
         rest = [
             Due(readings[identity], readings[identity].before(since))
@@ -168,6 +162,20 @@ class MessageReader:
         ]
         news.sort(key=lambda item: item.promised or "", reverse=True)
         return news, rest
+
+    def _moved(self) -> list[Moved]:
+        """What has news, as far as a pull can read it; in a full sync, everything."""
+        if self._pull.is_full:
+            rows = self._pull.current(CONVERSATIONS, ("id", *MARKED))
+            return [
+                Moved(str(identity), told[0], mark_of(told))
+                for identity, *told in rows
+                if identity not in self._pull.done
+            ]
+        moved, self._more = self._pull.moved(
+            CONVERSATIONS, MARKED, cursors=MESSAGE_CURSORS, mark="conversation_mark"
+        )
+        return moved
 
     def _readings(self, conversations: Sequence[str]) -> Mapping[str, Reading]:
         """How far each conversation was read."""
@@ -251,6 +259,7 @@ class MessageReader:
 
     def _save(self, reading: Reading) -> None:
         self._pull.keep(MESSAGE_CURSORS, Page([reading.to_row()]))
+        self._pull.backlog(CONVERSATIONS).drop(reading.id, reading.mark)
 
 
 def _judged(reading: Reading, due: Due) -> Reading:

@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
-from pipelines.providers.waspy.simulator_rows import agent_id
+from pipelines.providers.waspy import contacts
+from pipelines.providers.waspy.simulator_rows import agent_id, contact_id
 from pipelines.providers.waspy.simulator_story import conversation_id
+from pipelines.reading.pull import Pull
 from pipelines.simulation import Fault, instead
+from pipelines.simulation.asking import Answer, Asked
 from pipelines.world import Thread, ThreadChange, World
 
 from ..conftest import Shop
@@ -147,3 +150,45 @@ def test_a_sweep_that_is_cut_off_concludes_nothing_and_is_made_again(shop: Shop)
     app = shop.app()
     assert shop.sync(app, after=HOUR + timedelta(minutes=1)).is_ok
     assert {"open", "pending"} <= {seen.query.get("status") for seen in app.state.requests}
+
+
+def without_total(_: Asked, answer: Answer) -> Answer:
+    return replace(answer, body=answer.body.replace(b'"total":', b'"count":'))
+
+
+def by_pull(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rows each pull holds when it is loaded."""
+    held: list[int] = []
+    forget = Pull.forget
+
+    def noted(pull: Pull) -> None:
+        held.append(pull.rows_kept)
+        forget(pull)
+
+    monkeypatch.setattr(Pull, "forget", noted)
+    return held
+
+
+@pytest.mark.parametrize("total", ["told", "untold"])
+@pytest.mark.parametrize("order", ["created_desc", "last_message_desc"])
+def test_a_long_list_of_contacts_is_scanned_in_several_pulls_of_one_run(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, order: str, total: str
+) -> None:
+    monkeypatch.setattr(contacts, "LIMIT", 5)
+    monkeypatch.setattr(contacts, "PASSES", ((5, False), (4, True), (5, False)))
+    faults = [Fault(without_total, "/contacts", times=None)] if total == "untold" else []
+    app = shop.app(contacts_order=order, faults=faults)
+    held = by_pull(monkeypatch)
+    only = frozenset({"contacts"})
+    # Time ran out before it began: it is brought to its end all the same, or it would never be.
+    report = shop.sync(app, resources=only, chunk_rows=20, seconds=0)
+    assert report.is_ok
+    assert not report.has_more
+    assert shop.rows("contacts").keys() == {contact_id(c.id) for c in shop.world.contacts}
+    assert len(held) > len(shop.world.contacts) / 40
+    assert max(held) < 20 + 4 * 5 + 5
+    pages = -(-len(shop.world.contacts) // 5)
+    assert len(app.state.requests) <= pages + 3
+    (state,) = shop.warehouse.sync_states(shop.room, "shop")
+    assert state.is_complete
+    assert state.position["surplus"] == 0

@@ -5,10 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from pipelines.errors import Unavailable
 from pipelines.providers.waspy.messages import CLOSED_AFTER
 from pipelines.providers.waspy.simulator_story import conversation_id
+from pipelines.reading.pull import Pull
 from pipelines.simulation import Asked, Change, Fault, expired_cursor, instead
+from pipelines.warehouse.stored import StoredRows
 
 from ..conftest import Shop
 from .conftest import NOT_FOUND, messages_asked
@@ -32,6 +36,31 @@ def test_only_conversations_with_news_are_read_again_one_request_each(shop: Shop
     moved = last_messages(shop) - before
     assert moved
     assert messages_asked(app) == len(moved)
+
+
+def test_a_long_history_is_found_a_few_times_and_read_once(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, pulls = [], []
+    moved, pull_moved = StoredRows.moved, Pull.moved
+
+    def counted(stored: StoredRows, *args: Any, **options: Any) -> Any:
+        asked.append(args)
+        return moved(stored, *args, **options)
+
+    def in_a_pull(pull: Pull, *args: Any, **options: Any) -> Any:
+        pulls.append(args)
+        return pull_moved(pull, *args, **options)
+
+    monkeypatch.setattr(StoredRows, "moved", counted)
+    monkeypatch.setattr(Pull, "moved", in_a_pull)
+    app = shop.app()
+    assert shop.sync(app, chunk_rows=40).is_ok
+    conversations = len(shop.rows("conversations"))
+    assert len(shop.rows("messages")) == len(shop.world.messages)
+    assert messages_asked(app) == conversations
+    assert len(pulls) > 3 * len(asked)
+    assert len(asked) <= 2 + conversations // (40 - 10)
 
 
 def test_a_conversation_whose_list_promises_more_is_read_again_but_not_for_ever(
