@@ -15,6 +15,8 @@ from pipelines.warehouse import stored
 ROOMS = {room.name: room for room in find()}
 KAPSO, WASPY = ({table.name: table for table in ROOMS[name].tables} for name in ("kapso", "waspy"))
 
+pytestmark = pytest.mark.both_engines
+
 COUNTS = ("12", "030", "0", "", "-1", "1.5", "٣", "9" * 16, "many", None)
 
 

@@ -75,12 +75,14 @@ class MessageReader:
         self._api: Waspy = pull.client
         self._more = 0
         self._refused: list[Unavailable] = []
+        self._is_noting = True  # what is read, so that this run does not read it again
 
     async def read(self) -> None:
         """Read every conversation that is due, several at a time, until the pull is full; first
         those with news."""
         await self._pull.finished(CONVERSATIONS.name)
         refresh = StatusRefresh(self._pull)
+        self._is_noting = self._pull.is_full or refresh.is_due
         news, rest = self._due(refresh)
         await self._read_news(news)
         if self._pull.outcomes[MESSAGES.name].is_complete:
@@ -219,7 +221,8 @@ class MessageReader:
             # Since it was listed. What was read of it stays.
             if due.mark is not None:
                 self._save(replace(due.reading, mark=due.mark))
-        self._pull.done.add(due.reading.id)
+        if self._is_noting:
+            self._pull.done.add(due.reading.id)
 
     async def _is_deleted(self, conversation: str) -> bool:
         """Whether a conversation is not to be had either, from a list that is."""

@@ -44,6 +44,11 @@ class StatusRefresh:
         self.recent = self._since(LATE)
         self.due = self._find()
 
+    @property
+    def is_due(self) -> bool:
+        """Whether some refresh is: then a run must know what it has read already."""
+        return bool(self._refreshes)
+
     def _due_refreshes(self) -> list[Refresh]:
         known = Position.from_json(self._position)
         return [r for r in (*REFRESHES, LATE) if r.is_due(known, self._pull.now)]
