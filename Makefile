@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo docs test faults wheel audit check screenshots bench clean
+.PHONY: help demo docs test faults wheel audit check lint types sql screenshots bench clean
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,12 +28,18 @@ wheel: $(READY) ## Build the wheel; run the demo from it on every Python there i
 audit: ## Ask for known weaknesses of the locked dependencies; needs uv
 	uvx pip-audit --disable-pip --require-hashes -r requirements.txt
 
-check: $(READY) ## Lint, formatting, types, SQL style, import rules
+check: lint types sql ## Lint, formatting, import rules, types, SQL style; at once with make -j 2
+
+lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/sqlfluff lint -q --dialect duckdb models
 	$(BIN)/lint-imports --no-cache
+
+types: $(READY)
+	$(BIN)/mypy
+
+sql: $(READY)
+	$(BIN)/sqlfluff lint -q --dialect duckdb models
 
 screenshots: $(READY) ## Take pictures of every page of the dashboard, into screenshots/
 	DOBLECHECK_SCREENSHOTS=screenshots $(BIN)/python -m pytest -q -m matrix tests/dashboard/test_browser.py -k screenshots
