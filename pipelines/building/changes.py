@@ -1,9 +1,10 @@
-"""What was loaded since the last build that passed its tests, by the content of the rows.
+"""What was loaded since the last build that passed its tests, by the rows themselves.
 
 Neither times nor load ids are trusted: a sync may load after a build what it fetched before it, and
-rows come in, change and go in other ways too. Each raw row has a fingerprint of all its columns;
-those of the rows that were built are kept. A row whose fingerprint is not among them is new or
-changed, a fingerprint without a row was erased or changed. Two passes over a table, no sort.
+rows come in, change and go in other ways too. Each raw row has a fingerprint, of all its columns on
+DuckDB, of its version on PostgreSQL; those of the rows that were built are kept. A row whose
+fingerprint is not among them is new or changed, a fingerprint without a row was erased or changed.
+Two passes over a table, no sort.
 
     intermediate.built_rows   the fingerprints of the rows that the last passed build saw
     intermediate.touched      kind and key of all that has to be recomputed: it only grows until a
@@ -131,7 +132,7 @@ def find_touched(connection: Connection, rooms: Iterable[Provider], fingerprint:
     """Note the rows that came, changed or went since the last build that passed.
 
     Args:
-        fingerprint: the SQL of a number that stands for all of `raw_row`.
+        fingerprint: the warehouse's SQL of a number that changes with `raw_row`.
     """
     kept = {name for (name,) in connection.execute(SOURCES).fetchall()}
     for watched in _watched(rooms):

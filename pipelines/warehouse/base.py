@@ -129,7 +129,7 @@ class Warehouse(ABC):
     data_dir: Path
 
     fingerprint: str
-    """SQL of a 64-bit number that stands for every column of `raw_row`, a row of any table."""
+    """SQL of a 64-bit number that is another one once a row of a table, `raw_row`, is changed."""
 
     @abstractmethod
     def lock(self) -> AbstractContextManager[None]:

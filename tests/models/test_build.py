@@ -79,6 +79,7 @@ def test_every_model_has_a_unit_test():
     assert len(missing) <= len(models) / 20, missing
 
 
+@pytest.mark.both_engines
 def test_the_models_own_unit_tests_pass(warehouse):
     warehouse.build()  # they look at the columns of what is there
     dbt = Dbt(warehouse.place.warehouse.dbt_output(), warehouse.folder, threads=2)
@@ -97,7 +98,9 @@ def test_every_check_is_made_by_a_full_build_and_by_one_of_what_is_new(warehouse
 def test_a_message_that_no_model_took_fails_the_build(warehouse):
     warehouse.asks("lost", 0)
     warehouse.build()
-    warehouse.run("delete from marts.fct_messages where message_id like 'lost-%'")
+    # Where a build works: readers on PostgreSQL look at other tables.
+    marts = "marts_next" if warehouse.place.url else "marts"
+    warehouse.run(f"delete from {marts}.fct_messages where message_id like 'lost-%'")
     warehouse.asks("found", 0)
     with pytest.raises(BuildFailed, match="every_raw_message_is_a_row") as failure:
         warehouse.build()
@@ -125,12 +128,12 @@ def test_arrival_order_does_not_matter(warehouse):
 def test_a_failing_model_is_named_and_no_row_is_shown(warehouse):
     warehouse.asks("broken", 0)
     warehouse.build()  # views stand: what fails is a table
-    warehouse.run("alter table raw_kapso.messages rename to broken")
-    warehouse.run(
-        "create table raw_kapso.messages as select *, 'secret' as fresh from raw_kapso.broken"
-    )
+    if not warehouse.place.url:  # where views let no column go
+        warehouse.run("alter table raw_kapso.messages rename to broken")
+        warehouse.run("create table raw_kapso.messages as select * from raw_kapso.broken")
     warehouse.run("alter table raw_kapso.messages drop column kapso_direction cascade")
     warehouse.run("alter table raw_kapso.messages add column kapso_direction text[]")
+    warehouse.run("update raw_kapso.messages set kapso_status = 'secret'")
     with pytest.raises(BuildFailed) as failure:
         warehouse.build()
     assert "int_messages__" in str(failure.value)
