@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 from dbt.parser.manifest import ManifestLoader
+from dbt_common.events.types import Note
 
 import models
 from pipelines.building import dbt_runner
 from pipelines.building.dbt_runner import Dbt
+from pipelines.building.dbt_start import load_dbt
 from pipelines.errors import BuildFailed
 
 from .conftest import Warehouse
@@ -53,6 +55,18 @@ def test_a_process_reads_the_project_once(warehouse, monkeypatch):
         warehouse.asks("once", 0)
         warehouse.build()
     assert len(readings) == 1
+
+
+def test_what_dbt_says_is_written_when_somebody_reads_it():
+    load_dbt()
+    load_dbt()  # as every command of dbt does
+    said = Note(msg="hello")
+    assert "pb_msg" not in vars(said)
+    assert said.message() == "hello"
+    said.msg = "good bye"
+    assert said.to_dict() == {"msg": "good bye"}
+    with pytest.raises(AttributeError):
+        _ = said.nothing
 
 
 def test_dbt_by_itself_accepts_the_whole_project(tmp_path):
