@@ -148,7 +148,7 @@ def _insert(connection: Connection, table: str, row: Row) -> None:
     if unknown:
         raise KeyError(f"{table} has no column {sorted(unknown)[0]}")
     names = ", ".join(f'"{name}"' for name in values)
-    marks = ", ".join("?" for _ in values)
+    marks = ", ".join(f"${number}" for number, _ in enumerate(values, 1))
     connection.execute(f"insert into {table} ({names}) values ({marks})", list(values.values()))
 
 
@@ -156,7 +156,7 @@ def _columns(connection: Connection, table: str) -> set[str]:
     schema, _, name = table.partition(".")
     found = connection.execute(
         "select column_name from information_schema.columns"
-        " where table_schema = ? and table_name = ?",
+        " where table_schema = $1 and table_name = $2",
         [schema, name],
     )
     return {column for (column,) in found.fetchall()}
@@ -167,7 +167,7 @@ def _compare(connection: Connection, case: Case) -> Iterator[Mismatch]:
         columns = sorted({column for row in wanted for column in row}) or ["provider"]
         names = ", ".join(f'"{column}"' for column in columns)
         found = connection.execute(
-            f"select {names} from marts.{mart} where account = ?", [case.name]
+            f"select {names} from marts.{mart} where account = $1", [case.name]
         ).fetchall()
         actual = [dict(zip(columns, row, strict=True)) for row in found]
         left = list(actual)

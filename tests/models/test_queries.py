@@ -9,6 +9,8 @@ from pipelines.care.reconcile import SUMS
 from pipelines.commands.verify import Book, fill
 from pipelines.errors import BuildFailed
 
+pytestmark = pytest.mark.both_engines
+
 ROOT = Path(__file__).parents[2]
 QUERIES = sorted((ROOT / "docs" / "queries").glob("*.sql"))
 MUTANTS = {
@@ -42,8 +44,10 @@ def test_all_parts_add_up(built):
 
 def test_what_does_not_add_up_fails_the_test_that_is_named_for_it(built):
     dbt = Dbt(built.place.warehouse.dbt_output(), built.folder, threads=2)
+    # Where dbt looks: readers on PostgreSQL have other tables.
+    marts = "marts_next." if built.place.url else "marts."
     for mutant in MUTANTS.values():
-        built.run(mutant)
+        built.run(mutant.replace("marts.", marts))
     with pytest.raises(BuildFailed) as failure:
         dbt.run("test", "--select", *MUTANTS)
     assert all(name in str(failure.value) for name in MUTANTS)
