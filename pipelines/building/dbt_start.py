@@ -52,7 +52,7 @@ class _Warnings(EventManager):
 
 def _write_when_read() -> None:
     """From here on, an event becomes a protobuf message when somebody reads it. dbt writes it
-    before it asks whether anybody does, which is another twentieth of its CPU."""
+    before it asks whether anybody does, which is another tenth of its CPU."""
     BaseEvent.__init__ = _keep  # type: ignore[assignment]
     BaseEvent.__getattr__ = _read  # type: ignore[method-assign]
     BaseEvent.__setattr__ = _change  # type: ignore[method-assign]

@@ -22,7 +22,7 @@ def room(request: pytest.FixtureRequest) -> Provider:
 
 def forget(shop: Shop, table: str, ids: list[str]) -> None:
     with shop.warehouse.connect() as connection:
-        sql = f'delete from {shop.room.schema}."{table}" where id in (select unnest($1))'
+        sql = f'delete from {shop.room.schema}."{table}" where id in (select unnest($1::text[]))'
         connection.execute(sql, [ids])
 
 
