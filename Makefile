@@ -16,8 +16,9 @@ docs: $(READY) ## Write the models' pages to site/index.html, their contract to 
 	$(BIN)/python -m pipelines.commands.model_docs site
 	$(BIN)/python -m pipelines.building.contract
 
-test: $(READY) ## Run every test, on two cores
-	$(BIN)/python -m pytest -q -rs -n 2 --dist worksteal
+# Three at a time on two cores: who waits for a browser or a server lets others work.
+test: $(READY) ## Run every test
+	$(BIN)/python -m pytest -q -rs -n 3 --dist worksteal
 
 faults: $(READY) ## Break everything on purpose; write the figures of docs/reliability.md
 	DOBLECHECK_WRITE_FIGURES=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'matrix or not matrix' tests/faults tests/receiver
