@@ -52,7 +52,8 @@ def main() -> None:
                 found.append(figure)
     sizes = " ".join(str(messages) for messages in given.messages)
     command = f"python -m benchmarks.growth --messages {sizes} --rooms {' '.join(given.rooms)}"
-    note = f"Each in a process of its own, providers answer after {given.latency * 1000:.0f} ms."
+    command += f" --latency {given.latency:g}"
+    note = "Each in a process of its own."
     tell(Run("Growth", command, found, note), is_kept=given.keep)
 
 
