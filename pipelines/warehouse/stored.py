@@ -14,7 +14,7 @@ IDS_AT_ONCE = 20_000
 
 
 class StoredRows:
-    """What a warehouse holds of one account: see `pull.Stored`."""
+    """What a warehouse holds of one account: see `reading.stored.Stored`."""
 
     def __init__(
         self, connection: Connection, schema: str, account: str, warehouse: Warehouse

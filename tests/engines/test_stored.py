@@ -9,7 +9,7 @@ import pytest
 from place import Place
 
 from pipelines.providers import find
-from pipelines.reading.pull import mark_of, whole_number
+from pipelines.reading.stored import mark_of, whole_number
 from pipelines.warehouse import stored
 
 ROOMS = {room.name: room for room in find()}

@@ -32,7 +32,7 @@ DAILY = (Refresh("all", every=DAY, depth=None),)
 
 
 class Memory:
-    """A warehouse as small as can be: see `pull.Stored`."""
+    """A warehouse as small as can be: see `reading.stored.Stored`."""
 
     def __init__(self) -> None:
         self.tables: dict[str, dict[str, Row]] = {}

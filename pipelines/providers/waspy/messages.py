@@ -26,7 +26,8 @@ from pipelines.providers.waspy.statuses import StatusRefresh
 from pipelines.providers.waspy.tables import CONVERSATIONS, MESSAGE_CURSORS, MESSAGES
 from pipelines.reading.backlog import Moved
 from pipelines.reading.gate import Urgency, urgent
-from pipelines.reading.pull import Pull, mark_of
+from pipelines.reading.pull import Pull
+from pipelines.reading.stored import mark_of
 from pipelines.times import newest, parse_time, sortable
 
 MARKED = (
