@@ -260,7 +260,7 @@ class Warehouse(ABC):
                 last_synced_at = coalesce(excluded.last_synced_at, sync_state.last_synced_at),
                 last_error = excluded.last_error
         """
-        with self.connect() as connection:
+        with self.connect() as connection, webhook_tables.transaction(connection):
             for state in states:
                 connection.execute(sql, _row(state))
                 failpoint("sync.position")
@@ -293,31 +293,22 @@ def ensure_raw_tables(
     may have columns that an older warehouse lacks. Nothing is asked for that is there: a role that
     may only read needs no more.
     """
-    for room in rooms:
-        _ensure_schema(connection, room.schema, _raw_tables(room), has_keys=has_keys)
-    _ensure_schema(connection, webhook_tables.SCHEMA, _hook_tables(), has_keys=has_keys)
-    _ensure_schema(connection, "erasure", [("people", ERASED_COLUMNS, ("token",))], has_keys=True)
-
-
-def _ensure_schema(
-    connection: Connection,
-    schema: str,
-    tables: Iterable[tuple[str, Mapping[str, str], tuple[str, ...]]],
-    *,
-    has_keys: bool,
-) -> None:
-    there = _columns(connection, schema)
-    if not there:
-        make_schema(connection, schema)
-    for name, columns, keys in tables:
-        keyed = keys if has_keys or name in KEYED else ()
-        have = there.get(name)
-        if have is None:
-            connection.execute(_create(f'{schema}."{name}"', columns, keyed))
-        for column in columns.keys() - (have or columns.keys()):
-            connection.execute(
-                f'alter table {schema}."{name}" add column "{column}" {columns[column]}'
-            )
+    wanted = {room.schema: list(_raw_tables(room)) for room in rooms}
+    wanted[webhook_tables.SCHEMA] = list(_hook_tables())
+    wanted["erasure"] = [("people", ERASED_COLUMNS, ("token",))]
+    there = _columns(connection, wanted)
+    for schema, tables in wanted.items():
+        if schema not in there:
+            make_schema(connection, schema)
+        for name, columns, keys in tables:
+            keyed = keys if has_keys or name in KEYED else ()
+            have = there.get(schema, {}).get(name)
+            if have is None:
+                connection.execute(_create(f'{schema}."{name}"', columns, keyed))
+            for column in columns.keys() - (have or columns.keys()):
+                connection.execute(
+                    f'alter table {schema}."{name}" add column "{column}" {columns[column]}'
+                )
 
 
 def sync_states(
@@ -353,15 +344,16 @@ def _hook_tables() -> Iterator[tuple[str, Mapping[str, str], tuple[str, ...]]]:
         yield name, columns, webhook_tables.KEYS.get(name, ())
 
 
-def _columns(connection: Connection, schema: str) -> dict[str, set[str]]:
-    """Table → its columns."""
-    found: dict[str, set[str]] = {}
+def _columns(connection: Connection, schemas: Iterable[str]) -> dict[str, dict[str, set[str]]]:
+    """Schema → table → its columns, asked for once: DuckDB looks at every column of the file."""
+    found: dict[str, dict[str, set[str]]] = {}
     rows = connection.execute(
-        "select table_name, column_name from information_schema.columns where table_schema = $1",
-        [schema],
+        "select table_schema, table_name, column_name from information_schema.columns "
+        "where table_schema = any ($1::text[])",
+        [list(schemas)],
     ).fetchall()
-    for table, column in rows:
-        found.setdefault(table, set()).add(column)
+    for schema, table, column in rows:
+        found.setdefault(schema, {}).setdefault(table, set()).add(column)
     return found
 
 
