@@ -11,6 +11,7 @@ from typing import Any
 from real_postgres import copied_database
 
 from pipelines.building.build import BuildResult, build
+from pipelines.building.dbt_runner import release
 from pipelines.providers import find
 from pipelines.warehouse import Warehouse, at
 from pipelines.warehouse.postgres import PostgresWarehouse
@@ -59,6 +60,7 @@ class Place:
 
     def copy(self, folder: Path) -> Place:
         """The same warehouse elsewhere."""
+        release()  # dbt holds the file open, and what it wrote last is not in it yet
         folder.mkdir(parents=True)
         if self.url:
             return Place(folder, copied_database(self.url))

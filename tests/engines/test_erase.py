@@ -4,6 +4,7 @@ neither a sync nor a webhook brings them back (SEC-14)."""
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 from collections.abc import Iterator
 from contextlib import closing
@@ -97,19 +98,21 @@ class Place:
         return tuple(round(float(value), 3) for value in row)
 
     def found_in_tables(self) -> dict[str, set[str]]:
-        """Canary → the tables in which it stands."""
-        found: dict[str, set[str]] = {canary: set() for canary in self.canaries}
-        sql = (
-            "select table_schema, table_name, column_name from information_schema.columns where "
-            "table_schema not in ('information_schema', 'pg_catalog') and data_type in "
-            "('text', 'VARCHAR', 'character varying')"
+        """Canary → the tables in which it stands, in whichever column."""
+        marks = range(1, len(self.canaries) + 1)
+        has = ", ".join(f"coalesce(bool_or(position(${n} in line) > 0), false)" for n in marks)
+        tables = (
+            "select table_schema, table_name from information_schema.tables "
+            "where table_schema not in ('information_schema', 'pg_catalog')"
         )
+        found: dict[str, set[str]] = {canary: set() for canary in self.canaries}
         with self.warehouse.connect() as connection:
-            for schema, table, column in connection.execute(sql).fetchall():
-                for canary in self.canaries:
-                    seen = f'select 1 from {schema}."{table}" where position($1 in "{column}") > 0'
-                    if connection.execute(f"{seen} limit 1", [canary]).fetchall():
-                        found[canary].add(f"{schema}.{table}")
+            for schema, table in connection.execute(tables).fetchall():
+                rows = f'select cast(t as text) as line from {schema}."{table}" t'
+                sql = f"select {has} from ({rows}) as rows"
+                (seen,) = connection.execute(sql, [*self.canaries]).fetchall()
+                for canary in itertools.compress(self.canaries, seen):
+                    found[canary].add(f"{schema}.{table}")
         return found
 
     def found_in_files(self) -> list[tuple[str, Path]]:

@@ -21,17 +21,41 @@ MODELS = Path(models.__file__).parent
 FOLDERS = ("staging", "intermediate", "marts")
 
 
+CHECKS = {file.stem for file in (MODELS / "tests").glob("*.sql")}
+
+
 @pytest.fixture
 def warehouse(new_place, tmp_path):
     """One for each test: some break theirs, and tests run in any order."""
     return Warehouse(new_place(tmp_path).loosened())
 
 
-def test_an_empty_warehouse_builds_empty_marts(warehouse):
-    result = warehouse.build()
+@pytest.fixture(scope="module")
+def empty(new_place, tmp_path_factory):
+    """A warehouse that was built while nothing was in it, what that build said, and its checks."""
+    made = Warehouse(new_place(tmp_path_factory.mktemp("empty")).loosened())
+    return made, made.build(), checks(made)
+
+
+@pytest.fixture
+def built(empty, tmp_path):
+    """One for each test that was built while nothing was in it."""
+    return Warehouse(empty[0].place.copy(tmp_path / "built"))
+
+
+def checks(warehouse):
+    """The tests of the last build."""
+    told = json.loads((warehouse.folder / "dbt" / "tests.json").read_text("utf-8"))
+    return {test["name"] for test in told["tests"]}
+
+
+def test_an_empty_warehouse_builds_empty_marts(empty):
+    warehouse, result, made = empty
+    assert result.is_full
     assert result.models > 20
     assert result.tests > 30
     assert result.warnings == ()
+    assert made >= CHECKS
     assert warehouse.rows("select * from marts.fct_turns") == []
 
 
@@ -50,11 +74,12 @@ def test_a_process_reads_the_project_once(warehouse, monkeypatch):
     readings = []
     read = ManifestLoader.load
     monkeypatch.setattr(ManifestLoader, "load", lambda self: readings.append(1) or read(self))
-    dbt_runner._manifests.clear()
-    for _ in range(2):
-        warehouse.asks("once", 0)
-        warehouse.build()
-    assert len(readings) == 1
+    monkeypatch.setattr(dbt_runner, "_manifests", {})
+    output = warehouse.place.warehouse.dbt_output()
+    for version in ("one", "one", "another", "another"):
+        dbt = Dbt(output, warehouse.folder, version=version)
+        dbt.run("run", "--select", "path:seeds")  # which is no model, so nothing is made
+    assert len(readings) == 2
 
 
 def test_what_dbt_says_is_written_when_somebody_reads_it():
@@ -94,34 +119,25 @@ def test_every_model_has_a_unit_test():
 
 
 @pytest.mark.both_engines
-def test_the_models_own_unit_tests_pass(warehouse):
-    warehouse.build()  # they look at the columns of what is there
-    dbt = Dbt(warehouse.place.warehouse.dbt_output(), warehouse.folder, threads=2)
+def test_the_models_own_unit_tests_pass(built):  # they look at the columns of what is there
+    dbt = Dbt(built.place.warehouse.dbt_output(), built.folder, threads=2)
     assert len(dbt.run("test", "--select", "test_type:unit").result.results) > 100
 
 
-def test_every_check_is_made_by_a_full_build_and_by_one_of_what_is_new(warehouse):
-    checks = {file.stem for file in (MODELS / "tests").glob("*.sql")}
-    for is_full in (True, False):
-        warehouse.asks("checked", 0)
-        assert warehouse.build(full=is_full).is_full is is_full
-        told = json.loads((warehouse.folder / "dbt" / "tests.json").read_text("utf-8"))
-        assert checks <= {test["name"] for test in told["tests"]}
-
-
-def test_a_message_that_no_model_took_fails_the_build(warehouse):
-    warehouse.asks("lost", 0)
-    warehouse.build()
+def test_a_message_that_no_model_took_fails_the_build_of_what_is_new(built):
+    built.asks("lost", 0)
+    assert not built.build().is_full
+    assert checks(built) >= CHECKS
     # Where a build works: readers on PostgreSQL look at other tables.
-    marts = "marts_next" if warehouse.place.url else "marts"
-    warehouse.run(f"delete from {marts}.fct_messages where message_id like 'lost-%'")
-    warehouse.asks("found", 0)
+    marts = "marts_next" if built.place.url else "marts"
+    built.run(f"delete from {marts}.fct_messages where message_id like 'lost-%'")
+    built.asks("found", 0)
     with pytest.raises(BuildFailed, match="every_raw_message_is_a_row") as failure:
-        warehouse.build()
-    log = warehouse.folder / "dbt" / dbt_runner.LOG
+        built.build()
+    log = built.folder / "dbt" / dbt_runner.LOG
     assert str(log) in failure.value.hint
     assert "every_raw_message_is_a_row" in log.read_text("utf-8")
-    warehouse.build(full=True)
+    built.build(full=True)
 
 
 def test_arrival_order_does_not_matter(warehouse):
@@ -139,16 +155,15 @@ def test_arrival_order_does_not_matter(warehouse):
     assert warehouse.rows(marts) == before
 
 
-def test_a_failing_model_is_named_and_no_row_is_shown(warehouse):
-    warehouse.asks("broken", 0)
-    warehouse.build()  # views stand: what fails is a table
-    if not warehouse.place.url:  # where views let no column go
-        warehouse.run("alter table raw_kapso.messages rename to broken")
-        warehouse.run("create table raw_kapso.messages as select * from raw_kapso.broken")
-    warehouse.run("alter table raw_kapso.messages drop column kapso_direction cascade")
-    warehouse.run("alter table raw_kapso.messages add column kapso_direction text[]")
-    warehouse.run("update raw_kapso.messages set kapso_status = 'secret'")
+def test_a_failing_model_is_named_and_no_row_is_shown(built):
+    built.asks("broken", 0)  # views stand: what fails is a table
+    if not built.place.url:  # where views let no column go
+        built.run("alter table raw_kapso.messages rename to broken")
+        built.run("create table raw_kapso.messages as select * from raw_kapso.broken")
+    built.run("alter table raw_kapso.messages drop column kapso_direction cascade")
+    built.run("alter table raw_kapso.messages add column kapso_direction text[]")
+    built.run("update raw_kapso.messages set kapso_status = 'secret'")
     with pytest.raises(BuildFailed) as failure:
-        warehouse.build()
+        built.build()
     assert "int_messages__" in str(failure.value)
     assert "secret" not in str(failure.value) + failure.value.hint

@@ -131,34 +131,38 @@ def test_a_build_that_fails_its_tests_does_not_count(changed, monkeypatch):
     assert not differences(found, bench.tables())
 
 
-@pytest.mark.parametrize(
-    ("change", "are_all"),
-    [
-        ("update raw_waspy.conversations set last_message_at = '2026-05-01' where", False),
-        ("update raw_waspy.conversations set phone_number_id = 'another' where", True),
-        ("delete from raw_waspy.conversations where", True),
-    ],
-    ids=["another time", "another channel", "gone"],
-)
+CHANGES = {
+    "another time": "update raw_waspy.conversations set last_message_at = '2026-05-01' where",
+    "another channel": "update raw_waspy.conversations set phone_number_id = 'another' where",
+    "gone": "delete from raw_waspy.conversations where",
+}
+
+
 def test_a_conversation_that_changed_makes_its_messages_again_only_when_they_read_it(
-    changed, monkeypatch, change, are_all
+    changed, monkeypatch
 ):
-    """Another account has one of the same name, which stays as it is."""
-    w, name = changed, f"read {len(change)}"
-    w.waspy_thread(name)
-    w.add("raw_waspy.conversations", id=name, account="twin", phone_number_id="channel")
-    old = {w.waspy(name, 0), w.waspy(name, 60)}
+    """Another account has ones of the same names, which stay as they are."""
+    w = changed
+    old, new = {}, {}
+    for name in CHANGES:
+        w.waspy_thread(name)
+        w.add("raw_waspy.conversations", id=name, account="twin", phone_number_id="channel")
+        old[name] = {w.waspy(name, 0), w.waspy(name, 60)}
     w.build()
-    new = w.waspy(name, HOUR)
-    w.run(f"{change} id = ? and account = 'default'", name)
+    for name, change in CHANGES.items():
+        new[name] = w.waspy(name, HOUR)
+        w.run(f"{change} id = ? and account = 'default'", name)
     with monkeypatch.context() as broken:
         broken.setattr("pipelines.building.build._build_marts", fails_its_tests)
         with pytest.raises(BuildFailed):
             w.build()
     made = w.rows("select key from intermediate.touched where kind = 'message_id' and key <> ''")
-    assert {row["key"] for row in made} == ({new, *old} if are_all else {new})
+    again = old["another channel"] | old["gone"]
+    assert {row["key"] for row in made} == again | set(new.values())
     w.build()
-    assert len({w.message(each)["channel_key"] for each in (new, *old)}) == 1
+    for name in CHANGES:
+        of_thread = {w.message(each)["channel_key"] for each in (new[name], *old[name])}
+        assert len(of_thread) == 1, name
 
 
 def test_a_recipient_that_is_listed_later_finds_its_message(changed):

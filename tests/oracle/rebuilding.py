@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from history_rows import TABLES
 
 from pipelines.building.build import BuildResult
-from pipelines.building.dbt_runner import release
 from pipelines.warehouse import Connection
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ class Bench:
 
     def copy(self, folder: Path) -> Bench:
         """The same warehouse elsewhere."""
-        release()  # dbt holds the file open, and what it wrote last is not in it yet
         return Bench(self.place.copy(folder), **self.options)
 
     def build(self, as_of: datetime, **options: Any) -> BuildResult:
