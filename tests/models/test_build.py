@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from dbt.parser.manifest import ManifestLoader
 from dbt_common.events.types import Note
 
 import models
@@ -71,6 +70,9 @@ def test_building_twice_gives_the_same_rows(warehouse):
 
 def test_a_process_reads_the_project_once(warehouse, monkeypatch):
     """dbt takes a second to read it, on every command, unless it is given what it read before."""
+    load_dbt()
+    from dbt.parser.manifest import ManifestLoader
+
     readings = []
     read = ManifestLoader.load
     monkeypatch.setattr(ManifestLoader, "load", lambda self: readings.append(1) or read(self))
