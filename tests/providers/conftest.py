@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ class Shop:
     world: World
     place: Place
     clock: Clock = field(default_factory=lambda: Clock(now=ENDS_AT))
+    asked: Starlette | None = None
+    """The simulator of the last sync."""
 
     @property
     def folder(self) -> Path:
@@ -60,7 +63,8 @@ class Shop:
         **order: Any,
     ) -> Report:
         """One sync over HTTP, `after` the clock's time."""
-        with serve(app or self.app()) as url:
+        self.asked = app or self.app()
+        with serve(self.asked) as url:
             account = Account.model_validate(
                 {
                     "provider": self.room.name,
@@ -135,3 +139,44 @@ def shops(
 @pytest.fixture
 def shop(shops: Callable[[], Shop]) -> Shop:
     return shops()
+
+
+@pytest.fixture(scope="session")
+def first_syncs(
+    small_world: World, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Provider], Shop]:
+    """Shops after a first sync of everything, on DuckDB: each made once, to be looked at."""
+    made: dict[str, Shop] = {}
+
+    def of(room: Provider) -> Shop:
+        if room.name not in made:
+            shop = Shop(room, small_world, Place(tmp_path_factory.mktemp(room.name)).ready())
+            shop.sync()
+            made[room.name] = shop
+        return made[room.name]
+
+    return of
+
+
+@pytest.fixture
+def first(room: Provider, first_syncs: Callable[[Provider], Shop]) -> Shop:
+    """A shop after a first sync of everything: for looking, others look at it too."""
+    return first_syncs(room)
+
+
+@pytest.fixture
+def synced(
+    room: Provider,
+    engine: str,
+    shops: Callable[[], Shop],
+    first_syncs: Callable[[Provider], Shop],
+    tmp_path: Path,
+) -> Shop:
+    """A shop of the test's own after a first sync of everything."""
+    if engine == "duckdb":
+        first = first_syncs(room)
+        shutil.copytree(first.folder, tmp_path / "synced")
+        return Shop(room, first.world, Place(tmp_path / "synced"))
+    shop = shops()
+    shop.sync()
+    return shop
