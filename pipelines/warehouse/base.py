@@ -250,7 +250,10 @@ class Warehouse(ABC):
             return sync_states(connection, room, account)
 
     def save_sync_states(self, room: Provider, states: Sequence[SyncState]) -> None:
-        """Remember how far each resource was read. Called after its rows are in."""
+        """Remember how far each resource was read, of all or of none. Called after the rows are in.
+
+        A commit for each would write to disk as often.
+        """
         sql = f"""
             insert into {room.schema}.sync_state values ($1, $2, $3, $4, $5, $6, $7)
             on conflict (account, resource) do update set

@@ -18,8 +18,6 @@ from .conftest import Warehouse
 
 MODELS = Path(models.__file__).parent
 FOLDERS = ("staging", "intermediate", "marts")
-
-
 CHECKS = {file.stem for file in (MODELS / "tests").glob("*.sql")}
 
 
