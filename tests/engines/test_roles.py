@@ -74,8 +74,10 @@ def place(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Place:
     folder = tmp_path_factory.mktemp("roles")
     url = postgres.database()
     made = Place(postgres, url.rsplit("/", 1)[1])
-    for name in OUTSIDERS:
-        postgres.run(f"create role {name} nologin")
+    for name in OUTSIDERS:  # roles are the server's: they stay when this is made again
+        there = postgres.run(f"select 1 from pg_roles where rolname = '{name}'")
+        if not there:
+            postgres.run(f"create role {name} nologin")
     PostgresWarehouse(url, folder).make_roles(find())
     for role in ROLES:
         postgres.run(f"alter role {role} password '{PASSWORD}'")
