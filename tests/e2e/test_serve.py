@@ -367,9 +367,16 @@ def test_files_of_prefect_are_for_their_owner_only(place: Place, taken_over: str
 
 
 def ask_for_run(api: httpx.Client, deployment: str, **wanted: Any) -> str:
-    """Ask for a run, as Prefect's own client does: again while its database has too much to do."""
-    path = f"/deployments/{deployment}/create_flow_run"
-    return str(until(lambda: api.post(path, json=wanted).json().get("id")))
+    """Ask for a run, and again while Prefect answers 503, its word for a locked database: its own
+    client does the same."""
+
+    def asked() -> httpx.Response | None:
+        answer = api.post(f"/deployments/{deployment}/create_flow_run", json=wanted)
+        return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else answer
+
+    answer = until(asked)
+    assert answer.status_code == httpx.codes.CREATED, answer.text
+    return str(answer.json()["id"])
 
 
 def failures(api: httpx.Client) -> list[dict[str, Any]]:

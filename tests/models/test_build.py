@@ -66,7 +66,7 @@ def test_building_twice_gives_the_same_rows(warehouse):
     assert len(before) == 2
 
 
-def test_a_process_reads_the_project_once(warehouse, monkeypatch):
+def test_a_process_reads_the_project_once(built, monkeypatch):
     """dbt takes a second to read it, on every command, unless it is given what it read before."""
     load_dbt()
     from dbt.parser.manifest import ManifestLoader
@@ -74,12 +74,10 @@ def test_a_process_reads_the_project_once(warehouse, monkeypatch):
     readings = []
     read = ManifestLoader.load
     monkeypatch.setattr(ManifestLoader, "load", lambda self: readings.append(1) or read(self))
-    monkeypatch.setattr(dbt_runner, "_manifests", {})
-    output = warehouse.place.warehouse.dbt_output()
-    for version in ("one", "one", "another", "another"):
-        dbt = Dbt(output, warehouse.folder, version=version)
-        dbt.run("run", "--select", "path:seeds")  # which is no model, so nothing is made
-    assert len(readings) == 2
+    dbt_runner._manifests.clear()
+    for _ in range(2):
+        built.build()
+    assert len(readings) == 1
 
 
 def test_what_dbt_says_is_written_when_somebody_reads_it():

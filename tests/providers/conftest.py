@@ -110,6 +110,13 @@ class Shop:
             ]
 
 
+def whole(report: Report) -> None:
+    """Nothing failed, and everything was read."""
+    assert report.error is None
+    assert {name: str(o.error) for name, o in report.outcomes.items() if o.error} == {}
+    assert all(outcome.is_complete for outcome in report.outcomes.values())
+
+
 @pytest.fixture(autouse=True)
 def _unwatched(monkeypatch: pytest.MonkeyPatch) -> None:
     """The watch over a stop asks once: what a test counts must not depend on a machine's speed."""
@@ -151,7 +158,7 @@ def first_syncs(
     def of(room: Provider) -> Shop:
         if room.name not in made:
             shop = Shop(room, small_world, Place(tmp_path_factory.mktemp(room.name)).ready())
-            shop.sync()
+            whole(shop.sync())
             made[room.name] = shop
         return made[room.name]
 
