@@ -1,14 +1,14 @@
 """The rows that a pull holds until they are loaded: the newest copy of each that is new or changed.
 
-What is known already is asked for by the thousand, not by the page: a warehouse looks through all
-of a table's ids each time. What has been compared lies in Arrow's columns, a quarter of the size
-that the same rows have as Python's objects.
+What is known already is asked for by the chunk, not by the page: a warehouse looks through all of a
+table's ids each time. Until then and after, rows lie in Arrow's columns, a quarter of the size that
+the same rows have as Python's objects.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipelines.provider import Table
 from pipelines.reading.landing import Record, arrow
@@ -16,14 +16,21 @@ from pipelines.reading.landing import Record, arrow
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SETTLE_ROWS = 2_000
-"""Rows that wait to be compared with the warehouse."""
+PACK_ROWS = 2_000
+"""Rows that wait to be packed into columns."""
 
-SETTLE_SIZE = 8_000_000
+PACK_SIZE = 8_000_000
 """Characters of theirs at most: some providers' rows hold whole answers of other servers."""
 
 Of = tuple[str, Sequence[str]]
 """A column, and the values it must have one of."""
+
+
+class _Copy(NamedTuple):
+    """The newest copy of a row that is packed: what it says, and which of all packed rows it is."""
+
+    row_hash: str
+    place: int
 
 
 class Kept:
@@ -35,8 +42,8 @@ class Kept:
         known: id → row_hash, of the ids that the warehouse has.
 
     Attributes:
-        added: rows of ids that the warehouse lacks.
-        size: characters of what is held.
+        added: rows of ids that the warehouse lacks, of those that are settled.
+        size: characters and bytes of what is held.
     """
 
     def __init__(
@@ -44,49 +51,71 @@ class Kept:
     ) -> None:
         self._table, self._account, self._known = table, account, known
         self._waiting: dict[str, Record] = {}
-        self._settled: dict[str, tuple[str, int]] = {}  # id → row_hash and place of its newest copy
+        self._packed: dict[str, _Copy] = {}
         self._batches: list[pa.Table] = []
         self._places = 0
-        self._settled_size = self._waiting_size = 0
+        self._settled_batches = self._settled_places = 0
+        self._unasked: list[str] = []
+        self._packed_size = self._waiting_size = 0
         self.added = 0
 
     def __len__(self) -> int:
-        return len(self._waiting) + len(self._settled)
+        return len(self._waiting) + len(self._packed)
 
     @property
     def size(self) -> int:
-        return self._waiting_size + self._settled_size
+        return self._waiting_size + self._packed_size
 
-    def add(self, records: Sequence[Record]) -> int:
-        """Keep records; return how many turned out to be new or changed, of these and of others
-        that had waited."""
+    def add(self, records: Sequence[Record]) -> None:
+        """Keep records, until `settle` also those that the warehouse has as they are."""
         self._waiting |= {record.id: record for record in records}
         self._waiting_size += sum(record.size for record in records)
-        are_many = len(self._waiting) >= SETTLE_ROWS or self._waiting_size >= SETTLE_SIZE
-        return self.settle() if are_many else 0
+        if len(self._waiting) >= PACK_ROWS or self._waiting_size >= PACK_SIZE:
+            self._pack()
 
-    def settle(self) -> int:
-        """Compare what waits with what is known; return how many are new or changed."""
+    def _pack(self) -> None:
         waiting, self._waiting, self._waiting_size = self._waiting, {}, 0
-        asked = [identity for identity in waiting if identity not in self._settled]
-        known = self._known(asked)
-        fresh = [
-            record
-            for identity, record in waiting.items()
-            if (self._hash(identity) or known.get(identity)) != record.row_hash
-        ]
+        fresh = [record for record in waiting.values() if not self._is_held(record)]
         if fresh:
             self._batches.append(arrow(self._table, self._account, fresh))
-            self._settled_size += sum(record.size for record in fresh)
+            self._packed_size += self._batches[-1].nbytes
         for place, record in enumerate(fresh, self._places):
-            is_here = record.id in self._settled or record.id in known
-            self.added += not is_here
-            self._settled[record.id] = record.row_hash, place
+            if record.id not in self._packed:
+                self._unasked.append(record.id)
+            self._packed[record.id] = _Copy(record.row_hash, place)
         self._places += len(fresh)
-        return len(fresh)
 
-    def _hash(self, identity: str) -> str | None:
-        return self._settled[identity][0] if identity in self._settled else None
+    def _is_held(self, record: Record) -> bool:
+        held = self._packed.get(record.id)
+        return held is not None and held.row_hash == record.row_hash
+
+    def settle(self) -> int:
+        """Compare what was added with what is known, and let go of what is; return how many rows
+        are new or changed."""
+        self._pack()
+        asked, self._unasked = self._unasked, []
+        known = self._known(asked)
+        self.added += len(asked) - len(known)
+        self._let_go({i for i, row_hash in known.items() if self._packed[i].row_hash == row_hash})
+        changed, self._settled_places = self._places - self._settled_places, self._places
+        self._settled_batches = len(self._batches)
+        return changed
+
+    def _let_go(self, same: Set[str]) -> None:
+        """Drop every copy of some rows, none of which was settled before."""
+        if not same:
+            return
+        import pyarrow as pa
+
+        for identity in same:
+            del self._packed[identity]
+        whole = pa.concat_tables(self._batches[self._settled_batches :])
+        rest = whole.filter(pa.array([i not in same for i in whole["id"].to_pylist()]))
+        self._batches[self._settled_batches :] = [rest] if rest.num_rows else []
+        self._packed_size += rest.nbytes - whole.nbytes
+        for place, identity in enumerate(rest["id"].to_pylist(), self._settled_places):
+            self._packed[identity] = self._packed[identity]._replace(place=place)
+        self._places = self._settled_places + rest.num_rows
 
     def rows(self, columns: Sequence[str], of: Of | None = None) -> Iterator[tuple[Any, ...]]:
         """Columns of the newest copies, or of those with one of some values in a column."""
@@ -104,7 +133,7 @@ class Kept:
             ids = batch.column("id").to_pylist()
             lists = [batch.column(name).to_pylist() for name in columns]
             for number, identity in enumerate(ids):
-                if self._settled[identity][1] == place + number and identity not in waiting:
+                if self._packed[identity].place == place + number and identity not in waiting:
                     yield tuple(values[number] for values in lists)
             place += len(ids)
         places = [self._table.columns.index(name) for name in columns]
@@ -112,11 +141,14 @@ class Kept:
             yield tuple(record.values[i] for i in places)
 
     def tables(self) -> Iterator[pa.Table]:
-        """What is settled, as an Arrow table: dlt loads one of 100 rows at a sixth of the speed."""
+        """What is settled, as one Arrow table: dlt loads one of 100 rows at a sixth of the speed.
+
+        Another thread may ask for it while more is added: what is settled stays where it is.
+        """
         import pyarrow as pa
 
-        if batches := self._batches.copy():
+        if batches := self._batches[: self._settled_batches]:
             whole = pa.concat_tables(batches)
             ids = whole.column("id").to_pylist()
-            newest = [self._settled[identity][1] == i for i, identity in enumerate(ids)]
+            newest = [self._packed[identity].place == i for i, identity in enumerate(ids)]
             yield whole if all(newest) else whole.filter(pa.array(newest))

@@ -45,6 +45,9 @@ CHUNK_ROWS = 20_000
 CHUNK_SIZE = 40_000_000
 """Characters of theirs at most: ordinary rows have two thirds of it."""
 
+ENOUGH = 0.75
+"""Of a chunk."""
+
 ROWS_OF_MOVED = 4
 """Rows that something which moved brings, as a rule; where it is fewer, pulls are smaller."""
 
@@ -128,6 +131,7 @@ class Pull:
     )
     _landers: dict[str, Lander] = field(default_factory=dict)
     _kept: dict[str, Kept] = field(default_factory=dict)
+    _has_enough: bool = False
     _finished: dict[str, asyncio.Event] = field(default_factory=lambda: defaultdict(asyncio.Event))
 
     @property
@@ -166,7 +170,17 @@ class Pull:
 
     def has_enough(self) -> bool:
         """Whether what is kept is enough for one load."""
-        return self.rows_kept >= self.chunk_rows or self.size_kept >= CHUNK_SIZE
+        return self._has_enough
+
+    def _weigh(self) -> None:
+        """Once there is a chunk, see how much of it is left without what the warehouse has. Most of
+        one is enough: a pull that is nearly full must not ask after every page."""
+        if not self._has_enough and self._holds(self.chunk_rows, CHUNK_SIZE):
+            self._settle_all()
+            self._has_enough = self._holds(ENOUGH * self.chunk_rows, ENOUGH * CHUNK_SIZE)
+
+    def _holds(self, rows: float, size: float) -> bool:
+        return self.rows_kept >= rows or self.size_kept >= size
 
     def is_paused(self) -> bool:
         """Whether to leave the rest for later: a full chunk, or the end of the run."""
@@ -188,11 +202,12 @@ class Pull:
         records = [self.stored_as(table, record) for record in landed]
         outcome = self.outcomes[table.name]
         outcome.read += len(page.rows)
-        outcome.changed += self._kept_of(table).add(records)
+        self._kept_of(table).add(records)
         if bad:
             outcome.rejected += len(bad)
             rejected = land(REJECTED_LANDER, bad, page.fetched_at)[0]
             self._kept_of(REJECTED).add([self.stored_as(REJECTED, record) for record in rejected])
+        self._weigh()
         self.on_page(table.name, len(page.rows))
         failpoint("pull.taken")
         return len(records)
@@ -210,6 +225,10 @@ class Pull:
 
     def _settle(self, table: Table) -> None:
         self.outcomes[table.name].changed += self._kept_of(table).settle()
+
+    def _settle_all(self) -> None:
+        for name, kept in [*self._kept.items()]:
+            self.outcomes[name].changed += kept.settle()
 
     def current(
         self, table: Table, columns: Sequence[str], *, of: Of | None = None
