@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from pipelines.errors import Unavailable
+from pipelines.provider import Table
 from pipelines.providers.waspy.messages import CLOSED_AFTER
 from pipelines.providers.waspy.simulator_story import conversation_id
+from pipelines.providers.waspy.tables import MESSAGES
 from pipelines.reading.pull import Pull
 from pipelines.simulation import Asked, Change, Fault, expired_cursor, instead
 from pipelines.warehouse.stored import StoredRows
@@ -61,6 +64,28 @@ def test_a_long_history_is_found_a_few_times_and_read_once(
     assert messages_asked(app) == conversations
     assert len(pulls) > 3 * len(asked)
     assert len(asked) <= 2 + conversations // (40 - 10)
+
+
+def test_a_warehouse_is_asked_which_messages_it_has_by_the_chunk(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    hashes, chunk = StoredRows.hashes, 80
+
+    def counted(stored: StoredRows, table: Table, ids: Sequence[str]) -> Any:
+        if ids and table is MESSAGES:
+            asked.append(len(ids))
+        return hashes(stored, table, ids)
+
+    monkeypatch.setattr(StoredRows, "hashes", counted)
+    assert shop.sync(chunk_rows=chunk).is_ok
+    messages = len(shop.rows("messages"))
+    assert sum(asked) == messages
+    assert len(asked) <= 3 * messages / chunk < len(shop.rows("conversations"))
+    asked.clear()
+    assert shop.sync(chunk_rows=chunk, is_full=True).changed == 0
+    assert sum(asked) == messages
+    assert len(asked) <= 3 * messages / chunk
 
 
 def test_a_conversation_whose_list_promises_more_is_read_again_but_not_for_ever(
