@@ -121,20 +121,21 @@ def build(
     dbt = Dbt(warehouse.dbt_output(), warehouse.data_dir, threads=threads, version=made.version)
     failpoint("build.begin")
     dbt.get_ready()
-    work = _find_work(warehouse, made, rules, as_of=as_of, full=full)
-    failpoint("build.prepared")
-    if work.has_news:
-        _build_rows(dbt, full=work.is_full)
-    failpoint("build.staged")
-    work = _follow_rows(warehouse, work, rules, as_of=as_of)
-    failpoint("build.clocked")
-    built = _build_marts(dbt, work)
-    failpoint("build.tested")
-    with _prepared(warehouse) as connection:
-        changes.passed(
-            connection, find(), warehouse.fingerprint, made, as_of=as_of, full=work.is_full
-        )
-    failpoint("build.built")
+    with warehouse.building():
+        work = _find_work(warehouse, made, rules, as_of=as_of, full=full)
+        failpoint("build.prepared")
+        if work.has_news:
+            _build_rows(dbt, full=work.is_full)
+        failpoint("build.staged")
+        work = _follow_rows(warehouse, work, rules, as_of=as_of)
+        failpoint("build.clocked")
+        built = _build_marts(dbt, work)
+        failpoint("build.tested")
+        with _prepared(warehouse) as connection:
+            changes.passed(
+                connection, find(), warehouse.fingerprint, made, as_of=as_of, full=work.is_full
+            )
+        failpoint("build.built")
     return _result(built, work, as_of=as_of, seconds=time.monotonic() - started)
 
 

@@ -5,9 +5,12 @@ Nothing heavy is imported here: `doblecheck --help` has half a second.
 
 from __future__ import annotations
 
+import atexit
 import errno
+import gc
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -53,6 +56,7 @@ def options(
 def main() -> None:
     """The console script: one line on what failed, one hint, and the exit code."""
     os.umask(0o077)  # the warehouse holds what customers wrote
+    atexit.register(_end_quickly)
     try:
         app()
     except DoblecheckError as error:
@@ -61,6 +65,18 @@ def main() -> None:
         sys.exit(_of_the_machine(error))
     except Exception as error:  # noqa: BLE001 - a trace may show rows
         sys.exit(_unexpected(error))
+
+
+def _end_quickly() -> None:
+    """The last thing: leave all that dbt and dlt made to the operating system. Python would look
+    through it for garbage, which takes most of a second.
+
+    DuckDB's bindings tell of everything that is left, on stderr: nobody is there to hear it.
+    """
+    gc.freeze()
+    with suppress(OSError, ValueError):
+        sys.stderr.flush()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def _told(message: str, hint: str, code: int) -> int:

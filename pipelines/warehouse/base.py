@@ -274,6 +274,10 @@ class Warehouse(ABC):
         with self.connect() as connection:
             yield StoredRows(connection, room.schema, account, self)
 
+    def building(self) -> AbstractContextManager[None]:
+        """Within it, models are built."""
+        return nullcontext()
+
     def prepare_build(self, connection: Connection) -> None:
         """Make the schemas of the models, and what their macros need."""
         for schema in BUILT_SCHEMAS:

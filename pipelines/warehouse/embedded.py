@@ -60,6 +60,12 @@ SYNC_SETTINGS = {
 }
 """How DuckDB works while a sync reads and loads."""
 
+BUILD_SETTINGS = {
+    "TimeZone": "UTC",
+    "preserve_insertion_order": False,  # keeping it takes memory
+}
+"""How it works while models are built."""
+
 SYNC_MEMORY = "48MB"
 """What it may use then. Beyond it, it works on disk where it can. It can't with two thousand rows
 of many kilobytes, which it takes in one piece: for those it may use what a build may."""
@@ -127,6 +133,18 @@ class DuckDBWarehouse(Warehouse):
         """
         self.make_folders()
         with self._opened(self.path):
+            yield
+
+    @contextmanager
+    def building(self) -> Iterator[None]:
+        """Let DuckDB work as models want it, whoever connects meanwhile.
+
+        dbt would set this for every model, and each time DuckDB gives all memory back that it does
+        not use: an eighth of a build.
+        """
+        with self.connect() as connection:
+            for name, value in {**BUILD_SETTINGS, "memory_limit": _build_memory()}.items():
+                connection.execute(f"set global {name} = '{value}'")
             yield
 
     @contextmanager
@@ -347,13 +365,8 @@ class DuckDBWarehouse(Warehouse):
         return dlt.destinations.duckdb(settings)
 
     def dbt_output(self) -> dict[str, Any]:
-        """The writer's file, with UTC as its zone."""
-        settings = {
-            "TimeZone": "UTC",
-            "preserve_insertion_order": False,  # keeping it takes memory
-            "memory_limit": _build_memory(),
-        }
-        return {"type": "duckdb", "path": str(self.path), "settings": settings}
+        """The writer's file; how DuckDB works with it, `building` says."""
+        return {"type": "duckdb", "path": str(self.path)}
 
     def explain(self, error: BaseException) -> WarehouseError | None:
         """Our error for a full disk and for a file that another process has open."""

@@ -216,6 +216,24 @@ def test_a_query_that_little_memory_is_not_enough_for_gets_more_and_gives_it_bac
             assert limit == ("7.6 MiB",)
 
 
+def test_while_models_are_built_every_connection_works_as_they_want_it(
+    warehouse: Embedded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "_build_memory", lambda: "3GB")
+    monkeypatch.setenv("TZ", "America/Lima")
+    names = ("TimeZone", "preserve_insertion_order", "memory_limit")
+
+    def settings() -> list[Any]:
+        with duckdb.connect(str(warehouse.path)) as mine, mine.cursor() as cursor:
+            told = ", ".join(f"current_setting('{name}')" for name in names)
+            return list(cursor.execute(f"select {told}").fetchone() or ())
+
+    warehouse.make_folders()
+    with warehouse.building():
+        assert settings() == ["UTC", False, "2.7 GiB"]
+    assert settings()[1:] != [False, "2.7 GiB"]
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
