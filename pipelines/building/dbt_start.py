@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from dbt_common.events.base_types import BaseEvent, EventLevel
@@ -29,6 +30,7 @@ def load_dbt() -> type[dbtRunner]:
     dbtClassMixin.validate = classmethod(lambda cls, data: None)  # type: ignore[assignment]
     _hear_only_warnings()
     _write_when_read()
+    _keep_sessions()
     return dbtRunner
 
 
@@ -80,3 +82,23 @@ def _change(event: BaseEvent, name: str, value: Any) -> None:
         event.__dict__[name] = value
     else:
         setattr(event.pb_msg, name, value)
+
+
+@cache
+def _keep_sessions() -> None:
+    """From here on, a thread of dbt stays connected to PostgreSQL from model to model, to the end
+    of a command. dbt connects for each: some ten round trips of TLS and password, for the server a
+    new process that knows no table. DuckDB's have nothing to keep."""
+    from dbt.adapters.base.connections import BaseConnectionManager
+
+    close = BaseConnectionManager.release
+
+    def release(manager: BaseConnectionManager) -> None:
+        connection = manager.get_if_exists()
+        if connection is not None and connection.state == "open":
+            manager.rollback_if_open()  # a test has read something, a model has failed
+            if getattr(connection.handle, "closed", True) == 0:
+                return
+        close(manager)
+
+    BaseConnectionManager.release = release  # type: ignore[method-assign, assignment]

@@ -12,7 +12,9 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
+import psycopg2
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -170,15 +172,24 @@ def pooling(server: Server, database: str) -> Iterator[int]:
 
 
 @pytest.mark.skipif(not shutil.which("pgbouncer"), reason="there is no pgbouncer here")
-def test_everything_works_behind_a_transaction_pooler(postgres: Server, tmp_path: Path) -> None:
-    direct = postgres.database()
+def test_everything_works_behind_a_transaction_pooler(
+    postgres: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    direct, connect, sessions = postgres.database(), psycopg2.connect, []
+
+    def counted(*args: Any, **options: Any) -> Any:
+        sessions.append(1)
+        return connect(*args, **options)
+
     with pooling(postgres, direct.rsplit("/", 1)[1]) as port:
         place = Place(tmp_path, direct.replace(str(postgres.port), str(port)))
         warehouse = PostgresWarehouse(str(place.url), tmp_path)
         messages = synced(warehouse)
+        monkeypatch.setattr(psycopg2, "connect", counted)  # dbt's way; dlt's, too, but it is done
         with warehouse.lock():
             for is_full in (True, False):
                 assert place.build(as_of=NOW).is_full == is_full
+        assert len(sessions) < 20  # of some two hundred models and tests
         sql = "select count(*) as n from marts.fct_messages"
         assert warehouse.answer(sql).rows() == [(len(find()) * messages,)]
 
