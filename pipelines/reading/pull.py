@@ -156,7 +156,7 @@ class Pull:
 
     @property
     def size_kept(self) -> int:
-        """Characters of these rows."""
+        """Characters of these rows, bytes of those that are packed."""
         return sum(kept.size for kept in self._kept.values())
 
     @property

@@ -60,12 +60,6 @@ SYNC_SETTINGS = {
 }
 """How DuckDB works while a sync reads and loads."""
 
-BUILD_SETTINGS = {
-    "TimeZone": "UTC",
-    "preserve_insertion_order": False,  # keeping it takes memory
-}
-"""How it works while models are built."""
-
 SYNC_MEMORY = "48MB"
 """What it may use then. Beyond it, it works on disk where it can. It can't with two thousand rows
 of many kilobytes, which it takes in one piece: for those it may use what a build may."""
@@ -137,14 +131,14 @@ class DuckDBWarehouse(Warehouse):
 
     @contextmanager
     def building(self) -> Iterator[None]:
-        """Let DuckDB work as models want it, whoever connects meanwhile.
+        """Let all of DuckDB work as models want it.
 
         dbt would set this for every model, and each time DuckDB gives all memory back that it does
         not use: an eighth of a build.
         """
         with self.connect() as connection:
-            for name, value in {**BUILD_SETTINGS, "memory_limit": _build_memory()}.items():
-                connection.execute(f"set global {name} = '{value}'")
+            connection.execute(f"set global memory_limit = '{_build_memory()}'")
+            connection.execute("set global preserve_insertion_order = false")  # it takes memory
             yield
 
     @contextmanager
@@ -365,8 +359,8 @@ class DuckDBWarehouse(Warehouse):
         return dlt.destinations.duckdb(settings)
 
     def dbt_output(self) -> dict[str, Any]:
-        """The writer's file; how DuckDB works with it, `building` says."""
-        return {"type": "duckdb", "path": str(self.path)}
+        """The writer's file, with UTC as the zone of whatever dbt does there."""
+        return {"type": "duckdb", "path": str(self.path), "settings": {"TimeZone": "UTC"}}
 
     def explain(self, error: BaseException) -> WarehouseError | None:
         """Our error for a full disk and for a file that another process has open."""

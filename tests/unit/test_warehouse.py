@@ -220,8 +220,7 @@ def test_while_models_are_built_every_connection_works_as_they_want_it(
     warehouse: Embedded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(embedded, "_build_memory", lambda: "3GB")
-    monkeypatch.setenv("TZ", "America/Lima")
-    names = ("TimeZone", "preserve_insertion_order", "memory_limit")
+    names = ("preserve_insertion_order", "memory_limit")
 
     def settings() -> list[Any]:
         with duckdb.connect(str(warehouse.path)) as mine, mine.cursor() as cursor:
@@ -230,8 +229,9 @@ def test_while_models_are_built_every_connection_works_as_they_want_it(
 
     warehouse.make_folders()
     with warehouse.building():
-        assert settings() == ["UTC", False, "2.7 GiB"]
-    assert settings()[1:] != [False, "2.7 GiB"]
+        assert settings() == [False, "2.7 GiB"]
+    assert settings() != [False, "2.7 GiB"]
+    assert warehouse.dbt_output()["settings"] == {"TimeZone": "UTC"}
 
 
 @pytest.mark.parametrize(
