@@ -14,6 +14,7 @@ from pipelines.cli.context import (
     Json,
     as_of_moment,
     exit_unless,
+    is_the_last_work,
     moment_of,
     stop_signal,
 )
@@ -141,6 +142,7 @@ def build(
     journal = Journal(settings.data_path).run("build")
     with warehouse.lock(), journal as entry, show.Progress() as progress:
         progress.say("building the models")
+        is_the_last_work()
         built = steps.build(warehouse, context.obj.rooms, settings, as_of=moment, full=full)
         entry.built(built[0])
     show.built(*built, as_json=as_json)
@@ -177,6 +179,7 @@ def run(context: typer.Context, as_of: AsOf = None, as_json: Json = False) -> No
         webhooks = steps.ingest(warehouse, rooms, settings, is_stopping=is_stopping)
         entry.ingested(webhooks)
         progress.say("building the models")
+        is_the_last_work()
         result, snapshot = steps.build(warehouse, rooms, settings, as_of=moment)
         entry.built(result)
     show.ran(reports, webhooks, result, snapshot, as_json=as_json)
