@@ -1,4 +1,9 @@
 -- Who had a conversation and since when: told by the provider, or seen by syncs.
+{{ config(
+    pre_hook="{{ touch_reassigned_conversations() }}",
+    post_hook="{{ touch_reassigned_conversations() }}",
+) }}
+
 with
 
 assignments as (

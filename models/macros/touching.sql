@@ -73,3 +73,19 @@
         where coalesce(messages.estimated_cost_usd, 0) <> coalesce(priced.estimated_cost_usd, 0)
     {% endif %}
 {%- endmacro %}
+
+
+{#
+    Conversations with an assignment that came, changed or went: before the assignments are made anew
+    and after. What syncs saw of assignees changes with the conversation itself.
+#}
+{% macro touch_reassigned_conversations() -%}
+    {% if not builds_everything() %}
+        insert into {{ source('intermediate', 'touched') }} (kind, key)
+        select distinct
+            'conversation_key',
+            conversation_key
+        from {{ this }}
+        where assignment_id in {{ touched('assignments') }}
+    {% endif %}
+{%- endmacro %}

@@ -29,6 +29,9 @@ def built(warehouse):
         w.person_replies(thread, 600, id=f"{thread}-reply")
     w.waspy_thread("closed")
     w.waspy("closed", 0)
+    w.add("raw_kapso.conversations", id="handed over", created_at=iso(0))
+    w.add("raw_kapso.assignments", id="1", conversation_id="handed over", user_id="ana",
+          created_at=iso(0), active="true")  # fmt: skip
     assert w.build().is_full
     return w
 
@@ -44,6 +47,9 @@ def changed(built):
     w.run(f"update {RAW} set kapso_phone_number_id = '200' where id = 'moved-reply'")
     w.run(f"delete from {RAW} where id = 'erased-reply'")
     w.waspy_state("closed", HOUR, "resolved")
+    w.run("update raw_kapso.assignments set active = 'false' where id = '1'")
+    w.add("raw_kapso.assignments", id="2", conversation_id="handed over", user_id="luis",
+          created_at=iso(HOUR), active="true")  # fmt: skip
     # Fetched before the last build and loaded after it, under a load id that is long known.
     w.asks("old load", 0, fetched_at=iso(-DAY), _dlt_load_id="1", row_hash="h")
     w.run(f"insert into {RAW} select * from {RAW} where id = 'quiet-asks'")
@@ -88,6 +94,11 @@ def test_an_erased_reply_is_forgotten(changed):
 
 def test_a_close_seen_later_ends_the_turn(changed):
     assert outcomes(changed, "closed") == ["closed_unanswered"]
+
+
+def test_a_handover_without_other_news_is_noticed(changed):
+    sql = "select assigned_agent_key from marts.fct_conversations where conversation_id = ?"
+    assert changed.rows(sql, "handed over") == [{"assigned_agent_key": "kapso:default:luis"}]
 
 
 def test_a_row_fetched_before_the_build_and_loaded_after_it_is_found(changed):
