@@ -7,19 +7,56 @@ contacts as (
 
 ),
 
-links as (
+identities as (
+
+    select * from {{ ref('int_contacts__identities') }}
+
+),
+
+-- A customer who stands in no list is known by what messages said, which may be several BSUIDs.
+told as (
 
     select
-        'phone:' || phone_key as node,
-        'bsuid:' || bsuid as neighbour
+        contact_key,
+        phone_key,
+        bsuid
     from contacts
-    where phone_key is not null and bsuid is not null
     union
     select
-        'bsuid:' || bsuid as node,
-        'phone:' || phone_key as neighbour
-    from contacts
-    where phone_key is not null and bsuid is not null
+        contact_key,
+        phone_key,
+        bsuid
+    from identities
+    where contact_id is null and contact_key is not null
+
+),
+
+names as (
+
+    select
+        contact_key,
+        'phone:' || phone_key as node
+    from told
+    where phone_key is not null
+    union
+    select
+        contact_key,
+        'bsuid:' || bsuid as node
+    from told
+    where bsuid is not null
+
+),
+
+links as (
+
+    select distinct
+        names.node,
+        others.node as neighbour
+    from names
+    inner join names as others
+        on
+            names.contact_key = others.contact_key
+            and names.node <> others.node
 
 ),
 

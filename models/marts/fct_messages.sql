@@ -23,7 +23,13 @@ priced as (
 
 ),
 
--- Before it Meta charged conversations, not messages.
+policies as (
+
+    select * from {{ ref('int_channels__policies') }}
+
+),
+
+-- Before its day, on the channel's calendar, Meta charged conversations, not messages.
 first_card as (
 
     select min(valid_from) as valid_from
@@ -98,13 +104,15 @@ final as (
                 when
                     messages.direction = 'outbound'
                     and messages.is_live
-                    and messages.occurred_at >= first_card.valid_from
+                    and {{ local_day('policies.timezone', 'messages.occurred_at') }} >= first_card.valid_from
                     then 0
             end
         ) as estimated_cost_usd,
         messages.seen_in
     from messages
     left join priced on messages.message_key = priced.message_key
+    left join policies
+        on {{ same_channel('messages', 'policies') }}
     cross join first_card
     left join outside_windows on messages.message_key = outside_windows.message_key
 
