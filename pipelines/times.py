@@ -1,9 +1,9 @@
-"""The providers' times, read once."""
+"""The providers' times, read once, and our own stamps."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 
 def parse_time(text: object) -> datetime | None:
@@ -35,3 +35,16 @@ def newest(texts: Sequence[object]) -> str | None:
     if found and len({len(text) for text in found}) == 1 and all(t[-1] == "Z" for t in found):
         found = [max(found)]  # written alike, they sort as they are
     return max(filter(None, map(sortable, found)), default=None)
+
+
+def past(stamp: object, now: datetime) -> datetime | None:
+    """The instant of a stamp of ours; None without one, and when it is later than now: our clock
+    was wrong then, and what it says must not hold until that day comes."""
+    time = parse_time(stamp)
+    return None if time is None or time > now else time
+
+
+def is_due(done_at: object, every: timedelta, now: datetime) -> bool:
+    """Whether what was last done at a stamp of ours, or never, is to be done again."""
+    time = past(done_at, now)
+    return time is None or now - time >= every

@@ -21,6 +21,7 @@ from pipelines.cursors import Fetch, Page, follow
 from pipelines.errors import BadCursor
 from pipelines.provider import Row
 from pipelines.reading.gate import Urgency, urgent
+from pipelines.times import is_due
 
 MAX_RESTARTS = 2
 """How often one walk starts over when the provider drops its cursor."""
@@ -123,7 +124,7 @@ class Refresh:
     def is_due(self, position: Position, now: datetime) -> bool:
         """Whether the last one is older than `every`. A list never read has none due."""
         done = position.refreshed.get(self.name)
-        return done is not None and now - datetime.fromisoformat(done) >= self.every
+        return done is not None and is_due(done, self.every, now)
 
 
 class Walk:

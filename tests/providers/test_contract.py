@@ -235,3 +235,14 @@ def test_a_run_that_is_out_of_time_leaves_the_rest_to_the_next_ones(shop: Shop) 
         runs += 1
     whole(report)
     assert len(shop.rows("messages")) == len(shop.world.messages)
+
+
+def test_a_clock_that_was_ahead_once_puts_nothing_off(synced: Shop) -> None:
+    asked = []
+    for days in (1, 4 * 365, 1):
+        app = synced.app()
+        whole(synced.sync(app, after=timedelta(days=days)))
+        requests = [(seen.path, {**seen.query}) for seen in app.state.requests]
+        # A longer period of a log is as good.
+        asked.append([(path, query | {"period": ""}) for path, query in requests])
+    assert all(request in asked[2] for request in asked[0])

@@ -22,7 +22,7 @@ from pipelines.providers.kapso.fanouts import Tally
 from pipelines.providers.kapso.tables import BROADCAST_RECIPIENTS, BROADCASTS
 from pipelines.reading.pull import Pull
 from pipelines.reading.walks import Refresh
-from pipelines.times import parse_time
+from pipelines.times import is_due, parse_time, past
 
 DAY = timedelta(days=1)
 
@@ -128,14 +128,14 @@ class BroadcastReader:
         place["seen"] = {key: value for key, value in seen.items() if key in kept}
 
     def _is_due(self, place: dict[str, Any], broadcast: Broadcast) -> bool:
-        if not broadcast.is_open(parse_time(place.get("settled_at"))):
+        if not broadcast.is_open(past(place.get("settled_at"), self._pull.now)):
             return False
         if broadcast.id not in place.get("seen", {}):
             return True
         counts, time = place["seen"][broadcast.id]
         read_at, settles_at = datetime.fromisoformat(time), broadcast.settles_at
         is_last_look = settles_at is not None and read_at < settles_at <= self._pull.now
-        is_old = self._pull.now - read_at >= CHECK_EVERY
+        is_old = is_due(time, CHECK_EVERY, self._pull.now)
         return bool(counts != broadcast.counts or is_old or is_last_look)
 
     async def _read(self, place: dict[str, Any], broadcast: Broadcast, tally: Tally) -> bool:

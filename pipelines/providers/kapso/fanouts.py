@@ -25,7 +25,7 @@ from pipelines.providers.kapso.tables import (
 )
 from pipelines.reading.gate import Urgency, urgent
 from pipelines.reading.pull import Pull
-from pipelines.times import parse_time, sortable
+from pipelines.times import is_due, sortable
 
 Touch = tuple[str, str]
 """When a parent was last active (sortable, empty where it does not matter), and its id."""
@@ -177,9 +177,8 @@ class FanOuts:
         outcome.is_complete = outcome.note is None
 
     def _is_due(self, place: dict[str, Any]) -> bool:
-        ended = parse_time(place.get("ended_at"))
-        is_open = bool(place.get("after")) or ended is None
-        return is_open or (ended is not None and self._pull.now - ended >= ROUND_EVERY)
+        is_open = bool(place.get("after"))
+        return is_open or is_due(place.get("ended_at"), ROUND_EVERY, self._pull.now)
 
     async def assignments(self) -> None:
         """Who every conversation was given to that was active since the last time.
@@ -211,8 +210,7 @@ class FanOuts:
 
     def _step_back(self, place: dict[str, Any]) -> None:
         """Once a day, look again at what was active lately."""
-        stepped = parse_time(place.get("stepped_back_at"))
-        if stepped is not None and self._pull.now - stepped < DAY:
+        if not is_due(place.get("stepped_back_at"), DAY, self._pull.now):
             return
         place["stepped_back_at"] = self._pull.now.isoformat()
         if place.get("after"):

@@ -17,7 +17,7 @@ from pipelines.providers.kapso.client import Kapso
 from pipelines.providers.kapso.tables import API_LOGS, WEBHOOK_DELIVERIES
 from pipelines.reading.pull import Pull
 from pipelines.reading.walks import Position, Refresh
-from pipelines.times import parse_time
+from pipelines.times import parse_time, past
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -60,7 +60,7 @@ class LogReader:
 
     async def _newest(self, table: Table, fetch: LogPage, *more: Refresh) -> None:
         position = Position.from_json(self._pull.positions.get(table.name, {}))
-        age = self._age(position.refreshed.get(LAST_LOOK))
+        age = self._age(past(position.refreshed.get(LAST_LOOK), self._pull.now))
         await self._pull.newest_first(
             table,
             partial(fetch, period_of(age)),
@@ -68,11 +68,11 @@ class LogReader:
             refreshes=(Refresh(LAST_LOOK, every=timedelta(0), depth=age), *more),
         )
 
-    def _age(self, looked_at: str | None) -> timedelta:
+    def _age(self, looked_at: datetime | None) -> timedelta:
         """How far back the look must go."""
         if looked_at is None:
             return PERIODS[-1][1]
-        return max(timedelta(0), self._pull.now - datetime.fromisoformat(looked_at)) + RETRIES
+        return self._pull.now - looked_at + RETRIES
 
 
 def period_of(age: timedelta) -> str:

@@ -44,7 +44,7 @@ from pipelines.providers.kapso.tables import (
 from pipelines.reading.deletions import Deletions, Reading
 from pipelines.reading.pull import Pull, resource
 from pipelines.reading.walks import Refresh
-from pipelines.times import parse_time, sortable
+from pipelines.times import is_due, parse_time, sortable
 
 if TYPE_CHECKING:
     from dlt.sources import DltResource
@@ -146,9 +146,8 @@ class _Reader:
     async def _short(self, table: Table, fetch: Fetch[Row]) -> None:
         """Read a list whole, unless it is long and was read today."""
         place = self._pull.positions.setdefault(table.name, {})
-        read_at = parse_time(place.get("read_at"))
         is_long = place.get("pages", 0) > SHORT_PAGES
-        if is_long and read_at is not None and self._pull.now - read_at < DAY:
+        if is_long and not is_due(place.get("read_at"), DAY, self._pull.now):
             self._pull.outcomes[table.name].is_complete = True
             return
         pages = 0

@@ -12,7 +12,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from pipelines.cursors import Page
 from pipelines.errors import Unavailable
@@ -21,6 +21,7 @@ from pipelines.providers.waspy.client import LIMIT, Numbered, Waspy
 from pipelines.providers.waspy.tables import CONTACTS, CONVERSATIONS
 from pipelines.reading.deletions import Deletions, ids_of
 from pipelines.reading.pull import Pull
+from pipelines.times import is_due
 
 SCAN_EVERY = timedelta(days=1)
 SINGLE_LOOKUPS = 50
@@ -125,12 +126,9 @@ class ContactReader:
         return self._pull.take(CONTACTS, page)
 
     def _is_scan_due(self) -> bool:
-        done = self._position.get("scanned_at")
-        return (
-            not self._position.get("is_complete")
-            or done is None
-            or self._pull.now - datetime.fromisoformat(done) >= SCAN_EVERY
-        )
+        scanned_at = self._position.get("scanned_at")
+        is_complete = self._position.get("is_complete")
+        return not is_complete or is_due(scanned_at, SCAN_EVERY, self._pull.now)
 
     async def _is_explained(self, first: Numbered, fresh: int) -> bool:
         """Whether the first page and the last hold every contact that came since the last scan."""

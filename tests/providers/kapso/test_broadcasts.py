@@ -74,6 +74,17 @@ def test_recipients_are_read_again_until_they_settle(shop: Shop) -> None:
     assert look(10 * DAY) == 0
 
 
+def test_a_clock_that_was_ahead_once_settles_nothing(shop: Shop) -> None:
+    identity, started = mailed(shop.world)
+    shop.clock.now = started + DAY
+    for after in (0 * DAY, 1000 * DAY):
+        well(shop.sync(resources=MAILS, after=after))
+    shop.clock.now += HOUR
+    app = shop.app()
+    well(shop.sync(app, resources=MAILS))
+    assert asked_for(app, f"/{identity}/recipients")
+
+
 def test_a_broadcasts_own_row_follows_it_from_draft_to_completed(shop: Shop) -> None:
     identity, started = mailed(shop.world)
     seen = []

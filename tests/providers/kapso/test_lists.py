@@ -157,6 +157,13 @@ def test_the_period_asked_for_reaches_back_to_the_last_look(shop: Shop) -> None:
     assert everything.items() >= shop.rows("webhook_deliveries").items()
 
 
+def test_a_last_look_by_a_clock_that_was_ahead_is_no_last_look(shop: Shop) -> None:
+    for after in (0 * DAY, 1000 * DAY, DAY):
+        app = shop.app()
+        well(shop.sync(app, resources=only("webhook_deliveries"), after=after))
+    assert app.state.requests[0].query["period"] == "30d"
+
+
 def test_a_period_leaves_an_hour_for_clocks_that_differ() -> None:
     assert [period_of(age * HOUR) for age in (0, 23, 23.5, 6.9 * 24, 7 * 24, 900)] == [
         "24h", "24h", "7d", "7d", "30d", "30d",
