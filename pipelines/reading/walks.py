@@ -140,7 +140,8 @@ class Walk:
             default `take`.
         is_paused: asked after every page; True leaves the rest for later.
         value_of: the sort value, for lists whose rows move; None for an order that never changes.
-        time_of: a row's time, to measure a refresh's depth.
+        time_of: a row's time, to measure a refresh's depth; None when it does not tell where in
+            the list the row stands.
     """
 
     def __init__(
@@ -244,15 +245,20 @@ class Walk:
         if is_first:
             value_of = self._value_of or (lambda row: None)
             self._head = tuple((_id(row), value_of(row)) for row in page.rows)
-        mark = head.see(page, self._value_of, self._limit)
+        mark = head.see(page, self._value_of, self._limit.isoformat())
         # A list without a mark that was read to its end is empty, or has no values: read again.
         self._mark = mark or self._mark or (Mark() if page.next is None else None)
-        self._top = self._top or _first(self._time_of(row) for row in page.rows)
+        # The newest and not the first: a row that was stored late stands above newer ones.
+        times = [time for time in self._times(page) if time <= self._limit]
+        self._top = self._top or max(times, default=None)
 
     @property
-    def _limit(self) -> str:
+    def _limit(self) -> datetime:
         # A row from far in the future must not become the mark that every later row is below.
-        return (self._now + timedelta(days=1)).isoformat()
+        return self._now + timedelta(days=1)
+
+    def _times(self, page: Page[Row]) -> list[datetime]:
+        return [time for row in page.rows if (time := self._time_of(row)) is not None]
 
     def _touches(self, page: Page[Row], gap: Gap) -> bool:
         return gap.mark is not None and gap.mark.is_touched_by(page.rows, self._value_of)
@@ -262,7 +268,7 @@ class Walk:
         if not due:
             return True
         depths = [refresh.depth for refresh in due]
-        times = [time for row in page.rows if (time := self._time_of(row)) is not None]
+        times = self._times(page)
         if self._top is None or not times:
             return False
         known = [depth for depth in depths if depth is not None]
@@ -289,10 +295,6 @@ class _Head:
             values = [v for row in page.rows if (v := value_of(row)) is not None]
             self._value = next((v for v in values if v <= limit), None)
         return Mark(value=self._value) if self._value else None
-
-
-def _first(times: Any) -> datetime | None:
-    return next((time for time in times if time is not None), None)
 
 
 def _is_told_apart(row: Any) -> bool:

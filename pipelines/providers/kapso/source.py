@@ -8,7 +8,7 @@ by reading deeper on a schedule.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
@@ -109,7 +109,7 @@ class _Reader:
         await self._pull.newest_first(
             MESSAGES,
             self._api.messages,
-            time_of=lambda row: parse_time(row.get("timestamp")),
+            time_of=_stored_about,
             refreshes=MESSAGE_REFRESHES,
             left=self._pages_of_messages_left,
         )
@@ -159,6 +159,13 @@ class _Reader:
 
         await self._pull.all_pages(table, counted)
         place |= {"read_at": self._pull.now.isoformat(), "pages": pages}
+
+
+def _stored_about(message: Row) -> datetime | None:
+    """When a message was stored, about; None of imported history, whose own time is older."""
+    block = message.get("kapso")
+    is_imported = isinstance(block, dict) and block.get("origin") == "history_sync"
+    return None if is_imported else parse_time(message.get("timestamp"))
 
 
 def public_url(url: str) -> str:
