@@ -24,6 +24,9 @@ Stopped is no error: the run was asked to end.
 A message never holds a key, a phone number, a name, a message's text or a media link.
 """
 
+import traceback
+from pathlib import Path
+
 
 class DoblecheckError(Exception):
     """A failure that doblecheck explains: one line on what failed, one hint on what to do."""
@@ -123,3 +126,9 @@ class Unreachable(ProviderError):
 
 class Stopped(Exception):
     """The run was asked to end: what is being read ends here. No failure, and never shown."""
+
+
+def unexpected(error: Exception) -> str:
+    """An error that is not ours, by its kind and where it was raised: its text may quote rows."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"unexpected {type(error).__name__} at {Path(place.filename).name}:{place.lineno}"

@@ -4,7 +4,7 @@ Nothing in that directory is needed. Positions are written only after a load, so
 can be read again: a package that can't be loaded, or files that a crash tore, are set aside, and
 the same run reads on. They are kept, for whoever wants to know why.
 
-    <data_dir>/dlt/pipelines/<room>_<account>/    packages on their way
+    <data_dir>/dlt/pipelines/<room>_<account>/    packages on their way; a dot is written `~`
     <data_dir>/dlt/set_aside/<load id>/           what could not be loaded
 """
 
@@ -55,7 +55,7 @@ class Loader:
     def __init__(self, warehouse: Warehouse, room: Provider, account: str) -> None:
         self._warehouse, self._room, self._account = warehouse, room, account
         self._home = warehouse.data_dir / "dlt"
-        self._folder = self._home / "pipelines" / f"{room.name}_{account}"
+        self._folder = self._home / "pipelines" / _pipeline_name(room.name, account)
         self.problems: list[WarehouseError] = []
         self._pipeline = self._opened()
 
@@ -239,6 +239,11 @@ class _Absent(MetaPathFinder):
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> None:
         if fullname in self._names:
             raise ModuleNotFoundError(name=fullname)
+
+
+def _pipeline_name(room: str, account: str) -> str:
+    """A name that dlt takes: it refuses a dot. No account's own name has a `~`."""
+    return f"{room}_{account}".replace(".", "~")
 
 
 def _look_through(pipeline: Pipeline) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from pipelines.care import erasure
 from pipelines.care.erased import Erased
-from pipelines.errors import DoblecheckError, ProviderError, WarehouseError
+from pipelines.errors import DoblecheckError, ProviderError, WarehouseError, unexpected
 from pipelines.failpoint import failpoint
 from pipelines.loading.packages import Loader, writing
 from pipelines.provider import Provider
@@ -29,6 +29,8 @@ from pipelines.warehouse import SyncState, Warehouse
 
 WATCH_SECONDS = 0.2
 """How long a signal to stop may go unseen."""
+
+REPORT_IT = "nothing is lost: run it again; if it stays, report it with this line"
 
 
 @dataclass
@@ -128,6 +130,8 @@ def sync_account(warehouse: Warehouse, room: Provider, account: Account, order: 
         report.error = warehouse.explain(error)
         if report.error is None:
             raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other accounts are read
+        report.error = DoblecheckError(unexpected(error), hint=REPORT_IT)
     report.seconds = time.monotonic() - started
     return report
 
