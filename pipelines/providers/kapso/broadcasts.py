@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from pipelines.cursors import Page, follow
-from pipelines.errors import Unavailable
+from pipelines.errors import ProviderError
 from pipelines.provider import Row
 from pipelines.providers.kapso.client import Kapso
 from pipelines.providers.kapso.fanouts import Tally
@@ -74,8 +74,9 @@ class BroadcastReader:
     """Reads the broadcasts of one pull and their recipients.
 
     The recipients' position: `settled_at`, the time of the last complete round, before which
-    settled broadcasts need no look; `seen`, for the others, their counts when they were read and
-    the time; `at`, the broadcast and page at which a pull stopped.
+    settled broadcasts need no look; `failed`, those of them that could not be read; `seen`, for
+    these and the others, their counts when they were read and the time; `at`, the broadcast and
+    page at which a pull stopped.
     """
 
     def __init__(self, pull: Pull) -> None:
@@ -95,20 +96,24 @@ class BroadcastReader:
         outcome = self._pull.outcomes[BROADCAST_RECIPIENTS.name]
         broadcasts = await self._broadcasts()
         place = self._pull.positions.setdefault(BROADCAST_RECIPIENTS.name, {})
-        tally = Tally(partial(self._api.exists, BROADCASTS.name))
+        tally = Tally(partial(self._api.exists, BROADCASTS.name), failed=place.get("failed", ()))
         due = [broadcast for broadcast in broadcasts if self._is_due(place, broadcast)]
         for broadcast in due:
             # One broadcast or page is read in any case: every pull gets on.
             is_enough = self._pull.is_stopping() or (tally.is_open and self._pull.is_paused())
             if is_enough or not await self._read(place, broadcast, tally):
                 outcome.is_complete, self._pull.has_more = False, True
+                tally.end()
                 return
         await tally.check()
-        for broadcast in due:  # also those that are gone: they are asked for again tomorrow
+        # Also those that are gone or failed: they are asked for again tomorrow.
+        for broadcast in due:
             self._see(place, broadcast)
+        place["failed"] = sorted(tally.failed)
         outcome.note = tally.note
         outcome.is_complete = tally.note is None and self._are_all_known
         self._settle(place, broadcasts)
+        tally.end()
 
     def _see(self, place: dict[str, Any], broadcast: Broadcast) -> None:
         seen = place.setdefault("seen", {})
@@ -124,11 +129,12 @@ class BroadcastReader:
             return
         place["settled_at"] = self._pull.now.isoformat()
         seen = place.get("seen", {})
-        kept = {b.id for b in broadcasts if b.is_open(self._pull.now)}
+        kept = {b.id for b in broadcasts if b.is_open(self._pull.now)} | {*place["failed"]}
         place["seen"] = {key: value for key, value in seen.items() if key in kept}
 
     def _is_due(self, place: dict[str, Any], broadcast: Broadcast) -> bool:
-        if not broadcast.is_open(past(place.get("settled_at"), self._pull.now)):
+        is_open = broadcast.is_open(past(place.get("settled_at"), self._pull.now))
+        if not (is_open or broadcast.id in place.get("failed", ())):
             return False
         if broadcast.id not in place.get("seen", {}):
             return True
@@ -142,9 +148,9 @@ class BroadcastReader:
         """Read one broadcast's recipients; False when the pull stopped before the last page."""
         try:
             is_done = await self._pages(place, broadcast.id)
-        except Unavailable as error:
-            place.pop("at", None)
+        except ProviderError as error:
             await tally.add(broadcast.id, error)
+            place.pop("at", None)
             return True
         await tally.add(broadcast.id, None)
         if is_done:

@@ -7,13 +7,13 @@ pull may stop anywhere, and the next one goes on from there with one value to re
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from pipelines.cursors import Fetch
-from pipelines.errors import Unavailable
+from pipelines.cursors import Page
+from pipelines.errors import ProviderError, Unavailable
 from pipelines.provider import Row, Table
 from pipelines.providers.kapso.client import Kapso
 from pipelines.providers.kapso.tables import (
@@ -29,6 +29,9 @@ from pipelines.times import is_due, sortable
 
 Touch = tuple[str, str]
 """When a parent was last active (sortable, empty where it does not matter), and its id."""
+
+ListOf = Callable[[str, str | None], Awaitable[Page[Row]]]
+"""Asks for a page of a parent's list."""
 
 DAY = timedelta(days=1)
 
@@ -46,25 +49,46 @@ CLOSED_AFTER = 20
 
 PROBES = 3
 
+DOWN_AFTER = 5
+"""After so many failures without an answer in between, it is not the parents that fail."""
+
 
 class Tally:
-    """Tells parents that are gone from a list that is closed: both answer 404.
+    """Tells parents that are gone from a list that is closed, which both answer 404, and parents
+    that fail from a provider that is down.
 
     Args:
         exists: asks whether a parent is still there.
+        failed: parents that failed before.
+
+    Attributes:
+        is_open: a parent answered.
+        failed: parents whose list could not be read, until they answer.
+        failure: the first failure that was counted.
     """
 
-    def __init__(self, exists: Callable[[str], Awaitable[bool]]) -> None:
+    def __init__(
+        self, exists: Callable[[str], Awaitable[bool]], *, failed: Iterable[str] = ()
+    ) -> None:
         self._exists = exists
         self._closed: list[tuple[str, Unavailable]] = []
+        self._in_a_row = 0
         self.is_open = False
+        self.failed = set(failed)
+        self.failure: ProviderError | None = None
 
-    async def add(self, parent: str, error: Unavailable | None) -> None:
+    async def add(self, parent: str, error: ProviderError | None) -> None:
         """Count one parent.
 
         Raises:
             Unavailable: it is the list that is closed.
+            ProviderError: it is the provider that fails, or the account has ended.
         """
+        if error is not None and not isinstance(error, Unavailable):
+            self._fail(parent, error)
+            return
+        self._in_a_row = 0
+        self.failed.discard(parent)
         if error is None:
             self.is_open = True
             return
@@ -72,12 +96,22 @@ class Tally:
         if len(self._closed) == CLOSED_AFTER:
             await self.check()
 
+    def _fail(self, parent: str, error: ProviderError) -> None:
+        self.failed.add(parent)
+        self.failure = self.failure or error
+        self._in_a_row += 1
+        if error.ends_account or self._in_a_row == DOWN_AFTER:
+            raise error
+
     async def check(self) -> None:
         """Where no parent answered, ask for a few of them themselves.
 
         Raises:
             Unavailable: one of them is there, so the list is closed.
+            ProviderError: all of them failed.
         """
+        if self.failure is not None and not (self.is_open or self._closed):
+            raise self.failure
         for parent, error in [] if self.is_open else self._closed[:PROBES]:
             if error.status != 404 or await self._exists(parent):
                 raise error
@@ -85,8 +119,20 @@ class Tally:
 
     @property
     def note(self) -> str | None:
-        """The first refusal of a parent that is there."""
-        return next((str(error) for _, error in self._closed if error.status != 404), None)
+        """The first failure, or refusal of a parent that is there."""
+        refused = (error for _, error in self._closed if error.status != 404)
+        if first := self.failure or next(refused, None):
+            return str(first)
+        return "some could not be read: asked for again once a day" if self.failed else None
+
+    def end(self) -> None:
+        """Tell of what failed, once the others are read.
+
+        Raises:
+            ProviderError: the first failure.
+        """
+        if self.failure is not None:
+            raise self.failure
 
 
 async def read_parents(
@@ -103,11 +149,11 @@ async def read_parents(
         parents: ascending; the id is last.
         read: reads the list of the parent with that id.
         passed: told the last parent of each lot that was read.
-        tally: counts the parents that are closed.
+        tally: counts the parents that are closed or fail; they are passed over.
 
     Raises:
         Unavailable: no parent answers.
-        ProviderError: another failure; the lots before it have passed.
+        ProviderError: it is not the parents that fail; the lots before it have passed.
     """
     size = pull.client.transport.concurrency
     for start in range(0, len(parents), size):
@@ -120,7 +166,7 @@ async def read_parents(
         with urgent(Urgency.FANOUT):
             results = await asyncio.gather(*map(read, ids), return_exceptions=True)
         for identity, failure in zip(ids, results, strict=True):
-            if isinstance(failure, BaseException) and not isinstance(failure, Unavailable):
+            if isinstance(failure, BaseException) and not isinstance(failure, ProviderError):
                 raise failure
             await tally.add(identity, failure)
         if tally.is_open:
@@ -146,9 +192,7 @@ class FanOuts:
         """What every contact said about being called, a round a day."""
         await self._round(CALL_PERMISSIONS, self._api.call_permissions, "whatsapp_contact_id")
 
-    async def _round(
-        self, table: Table, fetch: Callable[[str, str | None], Awaitable[Any]], names_parent: str
-    ) -> None:
+    async def _round(self, table: Table, fetch: ListOf, names_parent: str) -> None:
         """Go on with the round of contacts that is open, or begin one when it is time.
 
         The position: `after`, the last contact that was read, in the order of ids; `ended_at`,
@@ -159,22 +203,32 @@ class FanOuts:
         if self._is_due(place):
             if not await self._has_parents(CONTACTS, table):
                 return
-            ids = sorted(str(row[0]) for row in self._pull.current(CONTACTS, ("id",)))
-            tally = Tally(partial(self._api.exists, CONTACTS.name))
-            is_done = await read_parents(
-                self._pull,
-                [("", identity) for identity in ids if identity > place.get("after", "")],
-                lambda contact: self._read(table, partial(fetch, contact), names_parent, contact),
-                lambda parent: place.update(after=parent[1]),
-                tally,
-            )
-            place["note"] = tally.note or place.get("note")
-            if not is_done:
+            read = partial(self._read, table, fetch, names_parent)
+            if not await self._is_ended(place, read):
                 outcome.is_complete = False
                 return
-            place |= {"after": "", "ended_at": self._pull.now.isoformat(), "note": tally.note}
         outcome.note = place.get("note")
         outcome.is_complete = outcome.note is None
+
+    async def _is_ended(
+        self, place: dict[str, Any], read: Callable[[str], Awaitable[None]]
+    ) -> bool:
+        """Read the contacts that a round has left; False when the pull stopped before its end."""
+        after = place.setdefault("after", "")
+        if not after:
+            place["note"] = None
+        ids = sorted(str(row[0]) for row in self._pull.current(CONTACTS, ("id",)))
+        tally = Tally(partial(self._api.exists, CONTACTS.name))
+
+        def passed(contact: Touch) -> None:
+            place.update(after=contact[1], note=place.get("note") or tally.note)
+
+        parents = [("", identity) for identity in ids if identity > after]
+        is_done = await read_parents(self._pull, parents, read, passed, tally)
+        if is_done:
+            place |= {"after": "", "ended_at": self._pull.now.isoformat()}
+        tally.end()
+        return is_done
 
     def _is_due(self, place: dict[str, Any]) -> bool:
         is_open = bool(place.get("after"))
@@ -184,38 +238,44 @@ class FanOuts:
         """Who every conversation was given to that was active since the last time.
 
         The position: `after`, the conversation that was read last, in the order of their last
-        activity. One that becomes active again comes after it again.
+        activity. One that becomes active again comes after it again. `failed`, those before it
+        that could not be read.
         """
         if not await self._has_parents(CONVERSATIONS, ASSIGNMENTS):
             return
         place = self._pull.positions.setdefault(ASSIGNMENTS.name, {})
-        self._step_back(place)
+        touches = self._touches()
+        failed = {identity for _, identity in touches} & {*place.get("failed", ())}
+        again = failed if self._step_back(place) else ()
         since, last = place.get("after") or ("", "")
-        tally = Tally(partial(self._api.exists, CONVERSATIONS.name))
+        tally = Tally(partial(self._api.exists, CONVERSATIONS.name), failed=failed)
+
+        def passed(touch: Touch) -> None:
+            after = [*max((since, last), touch)]
+            place.update(after=after, failed=sorted(tally.failed))
+
         outcome = self._pull.outcomes[ASSIGNMENTS.name]
         outcome.is_complete = False
         is_done = await read_parents(
             self._pull,
-            [touch for touch in self._touches() if touch > (since, last)],
-            self._assignments_of,
-            lambda touch: place.update(after=list(touch)),
+            [touch for touch in touches if touch > (since, last) or touch[1] in again],
+            partial(self._read, ASSIGNMENTS, self._api.assignments, "@conversation_id"),
+            passed,
             tally,
         )
+        tally.end()
         outcome.note = tally.note
         outcome.is_complete = is_done and tally.note is None
 
-    async def _assignments_of(self, conversation: str) -> None:
-        fetch = partial(self._api.assignments, conversation)
-        await self._read(ASSIGNMENTS, fetch, "@conversation_id", conversation)
-
-    def _step_back(self, place: dict[str, Any]) -> None:
-        """Once a day, look again at what was active lately."""
+    def _step_back(self, place: dict[str, Any]) -> bool:
+        """Once a day, look again at what was active lately; whether it is time."""
         if not is_due(place.get("stepped_back_at"), DAY, self._pull.now):
-            return
+            return False
         place["stepped_back_at"] = self._pull.now.isoformat()
         if place.get("after"):
             since = sortable((self._pull.now - STEP_BACK).isoformat()) or ""
             place["after"] = min(place["after"], [since, ""])
+        return True
 
     def _touches(self) -> list[Touch]:
         rows = self._pull.current(CONVERSATIONS, ("id", "last_active_at", "updated_at"))
@@ -240,5 +300,5 @@ class FanOuts:
             outcome.note = f"left for the next sync: {parent.name} could not be read"
         return known.is_complete
 
-    async def _read(self, table: Table, fetch: Fetch[Row], key: str, parent: str) -> None:
-        await self._pull.all_pages(table, fetch, adds={key: parent})
+    async def _read(self, table: Table, fetch: ListOf, names_parent: str, parent: str) -> None:
+        await self._pull.all_pages(table, partial(fetch, parent), adds={names_parent: parent})

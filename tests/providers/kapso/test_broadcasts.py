@@ -7,8 +7,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from pipelines.errors import Unavailable
+from pipelines.errors import BadRequest, Unavailable
 from pipelines.providers.kapso.simulator_broadcasts import broadcast_id
+from pipelines.simulation import Asked, Change, broken
 from pipelines.world import World
 
 from ..conftest import Shop
@@ -140,3 +141,29 @@ def test_recipients_that_are_closed_end_alone_and_are_read_as_soon_as_they_open(
     assert report.outcomes["broadcasts"].is_complete
     well(shop.sync(resources=MAILS))
     assert shop.rows("broadcast_recipients")
+
+
+def test_a_broadcast_whose_second_page_is_refused_hides_no_other(shop: Shop) -> None:
+    shop.world = crowded(shop.world)
+    shop.clock.now += 30 * DAY  # all are settled: none is due for its own sake
+    identity, _ = mailed(shop.world)
+
+    def refuse(asked: Asked, _: int) -> Change | None:
+        is_late = int(asked.query.get("page", 1)) > 1
+        return broken(400) if f"/{identity}/recipients" in asked.path and is_late else None
+
+    report = shop.sync(shop.app(faults=refuse), resources=MAILS)
+    assert isinstance(report.outcomes["broadcast_recipients"].error, BadRequest)
+    named = {row["broadcast_id"] for row in shop.rows("broadcast_recipients").values()}
+    assert named == shop.rows("broadcasts").keys()
+    app = shop.app()
+    later = shop.sync(app, resources=MAILS, after=HOUR).outcomes["broadcast_recipients"]
+    assert (later.error, later.is_complete) == (None, False)
+    assert asked_for(app, "/recipients") == []
+    app = shop.app()
+    well(shop.sync(app, resources=MAILS, after=DAY))
+    assert len(recipients(shop, identity)) > 100
+    assert {*asked_for(app, "/recipients")} == {*asked_for(app, f"/{identity}/recipients")}
+    app = shop.app()
+    well(shop.sync(app, resources=MAILS, after=2 * DAY))
+    assert asked_for(app, "/recipients") == []

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from place import Place
 
-from pipelines.errors import Unavailable
-from pipelines.providers.kapso.fanouts import CLOSED_AFTER, PARENTS_PER_PULL
+from pipelines.errors import Unavailable, Unreachable
+from pipelines.providers.kapso.fanouts import CLOSED_AFTER, DOWN_AFTER, PARENTS_PER_PULL
 from pipelines.providers.kapso.simulator_rows import contact_id
+from pipelines.simulation import Asked, Change, broken
 
 from ..conftest import ENDS_AT, Shop
 from .conftest import DAY, HOUR, LEGACY, answer_404, asked_for, only, stop_after, well
@@ -17,6 +19,10 @@ from .conftest import DAY, HOUR, LEGACY, answer_404, asked_for, only, stop_after
 
 def contact_of(path: str) -> str:
     return path.removeprefix(f"{LEGACY}whatsapp_contacts/").split("/")[0]
+
+
+def fail(*parts: str) -> Callable[[Asked, int], Change | None]:
+    return lambda asked, _: broken(500) if any(p in asked.path for p in parts) else None
 
 
 def test_a_fan_out_that_is_stopped_goes_on_where_it_was(shop: Shop) -> None:
@@ -111,6 +117,60 @@ def test_a_fan_out_that_is_closed_ends_alone_after_a_few_words(
     assert CLOSED_AFTER <= len(refused) <= CLOSED_AFTER + 4
     assert shop.rows(name) == before
     well(shop.sync(resources=names, is_full=True))
+
+
+def test_a_contact_whose_list_fails_hides_no_other(shop: Shop) -> None:
+    names = only("contacts", "contact_notes")
+    shop.sync(resources=only("contacts"))
+    ids = sorted(shop.rows("contacts"))
+    app = shop.app(faults=fail(f"/{ids[5]}/notes"))
+    report = shop.sync(app, resources=names)
+    assert isinstance(report.outcomes["contact_notes"].error, Unreachable)
+    assert {contact_of(path) for path in asked_for(app, "/notes")} == {*ids}
+    later = shop.sync(resources=names, after=HOUR).outcomes["contact_notes"]
+    assert "500" in (later.note or "")
+    assert not later.is_complete
+    well(shop.sync(resources=names, after=DAY))
+    assert len(shop.rows("contact_notes")) == len(shop.world.notes)
+
+
+def test_a_provider_that_is_down_ends_a_fan_out_after_a_few(shop: Shop) -> None:
+    names = only("contacts", "contact_notes")
+    shop.sync(resources=only("contacts"))
+    ids = sorted(shop.rows("contacts"))
+    app = shop.app(faults=fail(*(f"/{identity}/notes" for identity in ids[10:])))
+    report = shop.sync(app, resources=names)
+    assert isinstance(report.outcomes["contact_notes"].error, Unreachable)
+    failed = {contact_of(path) for path in asked_for(app, "/notes")} - {*ids[:10]}
+    assert DOWN_AFTER <= len(failed) < DOWN_AFTER + 4
+    app = shop.app()
+    later = shop.sync(app, resources=names)
+    assert later.outcomes["contact_notes"].error is None
+    assert len(ids) - 10 - DOWN_AFTER < len(asked_for(app, "/notes")) <= len(ids) - 10
+    well(shop.sync(resources=names, after=DAY))
+    assert len(shop.rows("contact_notes")) == len(shop.world.notes)
+
+
+def test_a_conversation_whose_list_fails_is_asked_for_again_once_a_day(shop: Shop) -> None:
+    names = only("conversations", "assignments")
+    whole = Shop(shop.room, shop.world, Place(shop.folder / "whole"))
+    well(whole.sync(resources=names))
+    given = {row["conversation_id"] for row in whole.rows("assignments").values()}
+    active = {i: row["last_active_at"] for i, row in whole.rows("conversations").items()}
+    oldest = min(given, key=lambda identity: active[identity])
+    app = shop.app(faults=fail(f"/{oldest}/assignments"))
+    report = shop.sync(app, resources=names)
+    assert isinstance(report.outcomes["assignments"].error, Unreachable)
+    left = {row["conversation_id"] for row in shop.rows("assignments").values()}
+    assert left == given - {oldest}
+    app = shop.app()
+    assert not shop.sync(app, resources=names, after=HOUR).outcomes["assignments"].is_complete
+    assert asked_for(app, f"/{oldest}/assignments") == []
+    well(shop.sync(resources=names, after=DAY))
+    assert shop.rows("assignments").keys() == whole.rows("assignments").keys()
+    app = shop.app()
+    well(shop.sync(app, resources=names, after=2 * DAY))
+    assert asked_for(app, f"/{oldest}/assignments") == []
 
 
 def test_assignments_are_asked_for_where_something_happened(shop: Shop) -> None:
