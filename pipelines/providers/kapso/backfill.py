@@ -68,22 +68,25 @@ class _RangeReader:
             f"{table.name} {a.isoformat()}" not in self._pull.done for a, _ in self._pull.days
         )
         self._pull.has_more |= left > 0
-        outcome.is_complete = left == 0
+        outcome.is_complete = left == 0 and outcome.note is None
 
     async def _conversations(self, since: str, until: str) -> None:
         fetch = partial(self._api.conversations_between, since, until)
         await self._pull.all_pages(CONVERSATIONS, fetch)
 
     async def _calls(self, since: str, until: str) -> None:
-        for number in await self._numbers.ids():
+        async def read(number: str) -> None:
             fetch = partial(self._api.calls_between, number, since, until)
             await self._pull.all_pages(CALLS, fetch, adds={"phone_number_id": number})
 
+        await self._pull.each(CALLS, await self._numbers.ids(), read)
+
     async def _messages(self, since: str, until: str) -> None:
-        for number in await self._numbers.ids():
-            fetch = partial(self._api.messages_between, number, since, until)
-            async for page in follow(fetch):
+        async def read(number: str) -> None:
+            async for page in follow(partial(self._api.messages_between, number, since, until)):
                 await asyncio.gather(*map(self._message, self._news(page.rows)))
+
+        await self._pull.each(MESSAGES, await self._numbers.ids(), read)
 
     def _news(self, rows: Sequence[Row]) -> list[Row]:
         """The rows that the warehouse lacks, or has in another status."""

@@ -1,0 +1,37 @@
+"""A range of Kapso's lists read again, number by number: what is missing or broken costs itself."""
+
+from __future__ import annotations
+
+from pipelines.errors import Unavailable
+from pipelines.providers.kapso.simulator_rows import phone_number_id
+from pipelines.simulation import Asked, Change, broken
+
+from ..conftest import ENDS_AT, Shop
+from .conftest import DAY, answer_404, only
+
+NAMES = only("messages", "calls")
+SPAN = (ENDS_AT - 5 * DAY, ENDS_AT)
+REMOVED = "posventa"
+
+
+def test_a_number_that_was_removed_hides_no_other(shop: Shop) -> None:
+    gone = phone_number_id(REMOVED)
+    report = shop.sync(shop.app(faults=answer_404(f"/{gone}/")), resources=NAMES, span=SPAN)
+    assert not report.has_more
+    for name in NAMES:
+        outcome = report.outcomes[name]
+        assert outcome.error is None
+        assert "404" in (outcome.note or "")
+        assert not outcome.is_complete
+    messages = [m for m in shop.world.messages if m.inserted_at >= SPAN[0]]
+    calls = [c for c in shop.world.calls if c.started_at >= SPAN[0]]
+    assert shop.rows("messages").keys() == {m.id for m in messages if m.channel_id != REMOVED}
+    assert shop.rows("calls").keys() == {c.id for c in calls if c.channel_id != REMOVED}
+
+
+def test_a_range_that_every_number_refuses_is_an_error(shop: Shop) -> None:
+    def refuse(asked: Asked, _: int) -> Change | None:
+        return broken(403) if asked.path.startswith("/meta/") else None
+
+    report = shop.sync(shop.app(faults=refuse), resources=NAMES, span=SPAN)
+    assert {type(outcome.error) for outcome in report.outcomes.values()} == {Unavailable}
