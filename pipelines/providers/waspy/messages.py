@@ -5,15 +5,15 @@ messages were last read. Reading starts at the page that was the last one then, 
 request brings what is new, or at the first page of the last three days: messages are stored late,
 too. It is also read, from further back, when something may have changed unseen.
 
-That a page's cursor stays good is likely and not promised: one that is refused costs a reading
-from the start.
+That a page's cursor stays good is likely and not promised: one that is refused, or leads to
+nothing, costs a reading from the start.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
@@ -21,7 +21,7 @@ from pipelines.cursors import Page, follow
 from pipelines.errors import BadCursor, Unavailable
 from pipelines.provider import Row
 from pipelines.providers.waspy.client import Waspy
-from pipelines.providers.waspy.readings import START, Checkpoint, Reading
+from pipelines.providers.waspy.readings import MAX_ATTEMPTS, START, Checkpoint, Due, Reading
 from pipelines.providers.waspy.statuses import StatusRefresh
 from pipelines.providers.waspy.tables import CONVERSATIONS, MESSAGE_CURSORS, MESSAGES
 from pipelines.reading.backlog import Moved
@@ -41,31 +41,9 @@ MARKED = (
 RECENT = timedelta(days=1)
 """A conversation that was never read and is older than this is history."""
 
-TOLERANCE = timedelta(seconds=2)
-
 CLOSED_AFTER = 10
 """Conversations that are listed while their messages are not found, before a pull gives up: one is
 a fault of its own and must not hide the others, many are the list itself that is closed."""
-
-MAX_ATTEMPTS = 3
-"""Readings that do not reach the message the list promised; then the list is taken to be wrong."""
-
-
-@dataclass(frozen=True)
-class Due:
-    """A conversation whose messages must be read.
-
-    Attributes:
-        reading: how far they were read before.
-        start: where to begin.
-        mark: what its row is now; None when it has no news and only statuses are wanted.
-        promised: the time of the newest message, as its row tells it.
-    """
-
-    reading: Reading
-    start: Checkpoint
-    mark: str | None = None
-    promised: str | None = None
 
 
 class MessageReader:
@@ -88,6 +66,16 @@ class MessageReader:
         await self._read_news(news)
         if self._pull.outcomes[MESSAGES.name].is_complete:
             await self._refresh(refresh, rest)
+        self._note_given_up()
+
+    def _note_given_up(self) -> None:
+        last = str(MAX_ATTEMPTS)
+        given_up = self._pull.current(MESSAGE_CURSORS, ("id",), of=("attempts", (last,)))
+        if given_up:
+            self._pull.outcomes[MESSAGES.name].note = (
+                f"{len(given_up)} conversations promise a newer message than was found in "
+                f"{last} readings"
+            )
 
     async def read_range(self) -> None:
         """Read again, whole, every conversation that was going on in the pull's span."""
@@ -237,14 +225,16 @@ class MessageReader:
 
     async def _follow(self, start: Checkpoint, due: Due) -> None:
         """Take pages from `start` to the end, and save how far that was."""
-        reading = replace(due.reading, mark="") if due.reading.mark else due.reading
+        reading = due.reading.again()
         page_at = start
         try:
             async for page in follow(partial(self._api.messages, reading.id), start.cursor):
                 if page.rows:
                     reading = self._take(page, reading, page_at)
+                elif page_at.cursor and page_at == start:
+                    raise BadCursor("a page that had messages has none")
                 page_at = Checkpoint(page.next, page_at.position + len(page.rows))
-            reading = _judged(reading, due)
+            reading = due.judged(reading)
         finally:
             # A refresh that was cut off leaves everything as it was.
             if due.mark is not None or reading.mark:
@@ -264,20 +254,3 @@ class MessageReader:
     def _save(self, reading: Reading) -> None:
         self._pull.keep(MESSAGE_CURSORS, Page([reading.to_row()]))
         self._pull.backlog(CONVERSATIONS).drop(reading.id, reading.mark)
-
-
-def _judged(reading: Reading, due: Due) -> Reading:
-    """The reading, done with when it reached the message that the conversation's row promises.
-
-    A refresh judges nothing: what marks news as read stays what it was.
-    """
-    if due.mark is None:
-        before = due.reading
-        return replace(
-            reading, mark=before.mark, synced_to=before.synced_to, attempts=before.attempts
-        )
-    promised, last = parse_time(due.promised), parse_time(reading.synced_to)
-    reached = promised is None or (last is not None and last >= promised - TOLERANCE)
-    attempts = 0 if reached else reading.attempts + 1
-    is_done = reached or attempts >= MAX_ATTEMPTS
-    return replace(reading, mark=due.mark if is_done else "", attempts=attempts % MAX_ATTEMPTS)

@@ -10,15 +10,18 @@ import pytest
 
 from pipelines.errors import Unavailable
 from pipelines.provider import Table
+from pipelines.providers.waspy import client
 from pipelines.providers.waspy.messages import CLOSED_AFTER
 from pipelines.providers.waspy.simulator_story import conversation_id
 from pipelines.providers.waspy.tables import MESSAGES
 from pipelines.reading.pull import Pull
-from pipelines.simulation import Asked, Change, Fault, expired_cursor, instead
+from pipelines.simulation import Answer, Asked, Change, Fault, expired_cursor, instead
 from pipelines.warehouse.stored import StoredRows
 
 from ..conftest import Shop
-from .conftest import NOT_FOUND, messages_asked
+from .conftest import DAY, NOT_FOUND, messages_asked
+
+NO_ROWS = instead({"data": [], "meta": {"hasMore": False}})
 
 
 def last_messages(shop: Shop) -> set[tuple[Any, ...]]:
@@ -102,13 +105,30 @@ def test_a_conversation_whose_list_promises_more_is_read_again_but_not_for_ever(
             "delete from raw_waspy.messages where conversation_id = $1", [conversation]
         )
     path = f"/conversations/{conversation}/messages"
-    nothing = Fault(instead({"data": [], "meta": {"hasMore": False}}), path=path, times=None)
-    asked = []
+    asked, notes = [], []
     for _ in range(5):
-        app = shop.app(faults=[nothing])
-        shop.sync(app)
+        app = shop.app(faults=[Fault(NO_ROWS, path=path, times=None)])
+        notes.append(shop.sync(app).outcomes["messages"].note)
         asked.append(messages_asked(app))
     assert asked == [1, 1, 1, 0, 0]
+    assert [bool(note) for note in notes] == [False, False, True, True, True]
+
+
+def test_a_conversation_that_was_given_up_is_read_again_with_its_next_news(shop: Shop) -> None:
+    conversation = next(iter(shop.rows_after_sync("conversations")))
+    with shop.warehouse.connect() as connection:
+        connection.execute(
+            "update raw_waspy.message_cursors set conversation_mark = 'before', synced_to = '', "
+            "attempts = '3' where id = $1",
+            [conversation],
+        )
+    path = f"/conversations/{conversation}/messages"
+    app = shop.app(faults=[Fault(NO_ROWS, path=path, times=None)])
+    shop.sync(app)
+    assert messages_asked(app) > 0
+    assert shop.rows("message_cursors")[conversation]["conversation_mark"] == ""
+    shop.sync()
+    assert shop.sync().outcomes["messages"].note is None
 
 
 def test_a_message_cursor_that_is_refused_costs_a_reading_from_the_start(shop: Shop) -> None:
@@ -122,6 +142,36 @@ def test_a_message_cursor_that_is_refused_costs_a_reading_from_the_start(shop: S
     assert report.is_ok
     positions = [int(row["position"]) for row in shop.rows("messages").values()]
     assert min(positions) == 0
+
+
+def test_a_message_cursor_that_leads_to_nothing_costs_a_reading_from_the_start(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "LIMIT", 5)
+    end = shop.clock.now
+    shop.clock.now = end - DAY
+    shop.sync()
+    shop.clock.now = end - timedelta(minutes=1)
+    given: set[str | None] = set()  # cursors live as long as the walk they were given in
+
+    def forgets(asked: Asked, count: int) -> Change | None:
+        return forgetting(given) if asked.path.endswith("/messages") else None
+
+    assert shop.sync(shop.app(faults=forgets)).is_ok
+    said = [m for m in shop.world.messages if m.inserted_at <= shop.clock.now]
+    assert len(shop.rows("messages")) == len(said)
+
+
+def forgetting(given: set[str | None]) -> Change:
+    """The page, and what cursor it gave; an empty one for a cursor that was not given."""
+
+    def change(asked: Asked, answer: Answer) -> Answer:
+        if asked.cursor and asked.cursor not in given:
+            return NO_ROWS(asked, answer)
+        given.add(answer.cursor)
+        return answer
+
+    return change
 
 
 def test_cursors_of_a_load_that_never_completed_are_not_trusted(shop: Shop) -> None:
