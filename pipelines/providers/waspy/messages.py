@@ -18,7 +18,7 @@ from datetime import timedelta
 from functools import partial
 
 from pipelines.cursors import Page, follow
-from pipelines.errors import BadCursor, Unavailable
+from pipelines.errors import BadCursor, ProviderError, Unavailable
 from pipelines.provider import Row
 from pipelines.providers.waspy.client import Waspy
 from pipelines.providers.waspy.readings import MAX_ATTEMPTS, START, Checkpoint, Due, Reading
@@ -42,8 +42,12 @@ RECENT = timedelta(days=1)
 """A conversation that was never read and is older than this is history."""
 
 CLOSED_AFTER = 10
-"""Conversations that are listed while their messages are not found, before a pull gives up: one is
-a fault of its own and must not hide the others, many are the list itself that is closed."""
+"""Conversations in a row whose messages can't be read, before a pull gives up: one is a fault of
+its own and must not hide the others, many are the list that is closed or the provider that is down.
+"""
+
+FAILED = "conversations whose messages could not be read"
+"""What a pull calls those that the run's next one shall leave alone, each with its error."""
 
 
 class MessageReader:
@@ -53,7 +57,8 @@ class MessageReader:
         self._pull = pull
         self._api: Waspy = pull.client
         self._more = 0
-        self._refused: list[Unavailable] = []
+        self._failed: dict[str, ProviderError] = pull.carried.setdefault(FAILED, {})
+        self._failed_in_a_row = 0
         self._is_noting = True  # what is read, so that this run does not read it again
 
     async def read(self) -> None:
@@ -67,6 +72,7 @@ class MessageReader:
         if self._pull.outcomes[MESSAGES.name].is_complete:
             await self._refresh(refresh, rest)
         self._note_given_up()
+        self._tell_failures()
 
     def _note_given_up(self) -> None:
         last = str(MAX_ATTEMPTS)
@@ -77,6 +83,15 @@ class MessageReader:
                 f"{last} readings"
             )
 
+    def _tell_failures(self) -> None:
+        """Raise the first failure of a conversation once the run has read the others; until then
+        it is noted."""
+        for error in [*self._failed.values()][:1]:
+            if not (self._pull.has_enough() and self._pull.has_more):
+                raise error
+            outcome = self._pull.outcomes[MESSAGES.name]
+            outcome.is_complete, outcome.note = False, str(error)
+
     async def read_range(self) -> None:
         """Read again, whole, every conversation that was going on in the pull's span."""
         await self._pull.finished(CONVERSATIONS.name)
@@ -85,7 +100,8 @@ class MessageReader:
             for identity, created_at, *told in self._pull.current(
                 CONVERSATIONS, ("id", "created_at", *MARKED)
             )
-            if identity not in self._pull.done and self._overlaps(created_at, told[0])
+            if identity not in self._pull.done | self._failed.keys()
+            and self._overlaps(created_at, told[0])
         }
         readings = self._readings([*wanted])
         due = [
@@ -94,6 +110,7 @@ class MessageReader:
         ]
         with urgent(Urgency.HISTORY):
             await self._read_news(due)
+        self._tell_failures()
 
     def _overlaps(self, created_at: str | None, last_at: str | None) -> bool:
         if self._pull.span is None:
@@ -112,30 +129,33 @@ class MessageReader:
         try:
             left = await self._read_all(due)
         finally:
-            refresh.interrupted([item.reading.id for item in due], self._pull.done)
+            read = self._pull.done | self._failed.keys()
+            refresh.interrupted([item.reading.id for item in due], read)
         self._pull.has_more |= left > 0
         if not left:
             refresh.ended()
 
     async def _read_all(self, due: Sequence[Due]) -> int:
-        """Read side by side; return how many are left for later.
+        """Read side by side; return how many are left for later. What failed is not.
 
         Raises:
-            ProviderError: the first failure, or what was refused of a conversation that is still
-                there; after every worker has ended.
+            ProviderError: what ends the account, or failed of one conversation after the other;
+                after every worker has ended.
         """
         waiting = iter(due)
         side_by_side = min(len(due), self._api.transport.concurrency)
         workers = (self._work(waiting) for _ in range(side_by_side))
         results = await asyncio.gather(*workers, return_exceptions=True)
-        for failure in (*filter(None, results), *self._refused):
+        for failure in filter(None, results):
             raise failure
+        if self._failed_in_a_row >= CLOSED_AFTER:
+            raise [*self._failed.values()][-1]
         return sum(1 for _ in waiting)
 
     def _due(self, refresh: StatusRefresh) -> tuple[list[Due], list[Due]]:
         """Conversations whose row changed since their messages were read, newest first; then
         those that only a refresh wants, in the order of their ids."""
-        changed = {thing.id: thing for thing in self._moved()}
+        changed = {thing.id: thing for thing in self._moved() if thing.id not in self._failed}
         readings = self._readings(sorted(changed.keys() | refresh.due.keys()))
         news = [
             Due(
@@ -149,7 +169,7 @@ class MessageReader:
         rest = [
             Due(readings[identity], readings[identity].before(since))
             for identity, since in sorted(refresh.due.items())
-            if identity not in changed
+            if identity not in changed.keys() | self._failed.keys()
         ]
         news.sort(key=lambda item: item.promised or "", reverse=True)
         return news, rest
@@ -185,9 +205,22 @@ class MessageReader:
         # Asked after a reading, not before: every pull gets on, however short its time.
         while (item := next(waiting, None)) is not None:
             with urgent(self._urgency(item)):
-                await self._read_one(item)
-            if self._pull.is_paused() or len(self._refused) >= CLOSED_AFTER:
+                await self._try(item)
+            if self._pull.is_paused() or self._failed_in_a_row >= CLOSED_AFTER:
                 break
+
+    async def _try(self, due: Due) -> None:
+        """Read one conversation. A failure of its own is kept, and it stays due."""
+        try:
+            await self._read_one(due)
+            self._failed_in_a_row = 0
+        except ProviderError as error:
+            if error.ends_account:
+                raise
+            self._failed[due.reading.id] = error
+            self._failed_in_a_row += 1
+            if due.mark is None and due.reading.mark:
+                self._save(replace(due.reading, mark="", attempts=1))
 
     def _urgency(self, due: Due) -> Urgency:
         if due.mark is None:
@@ -202,11 +235,8 @@ class MessageReader:
         except BadCursor:
             await self._follow(START, due)
         except Unavailable as error:
-            if error.status != 404:
+            if error.status != 404 or not await self._is_deleted(due.reading.id):
                 raise
-            if not await self._is_deleted(due.reading.id):
-                self._refused.append(error)
-                return
             # Since it was listed. What was read of it stays.
             if due.mark is not None:
                 self._save(replace(due.reading, mark=due.mark))

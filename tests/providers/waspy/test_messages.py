@@ -8,18 +8,19 @@ from typing import Any
 
 import pytest
 
-from pipelines.errors import Unavailable
+from pipelines.errors import ProviderError, Unavailable, Unreachable
 from pipelines.provider import Table
 from pipelines.providers.waspy import client
 from pipelines.providers.waspy.messages import CLOSED_AFTER
 from pipelines.providers.waspy.simulator_story import conversation_id
 from pipelines.providers.waspy.tables import MESSAGES
-from pipelines.reading.pull import Pull
-from pipelines.simulation import Answer, Asked, Change, Fault, expired_cursor, instead
+from pipelines.reading.pull import CHUNK_ROWS, Pull
+from pipelines.reading.transport import TRIES
+from pipelines.simulation import Answer, Asked, Change, Fault, broken, expired_cursor, instead
 from pipelines.warehouse.stored import StoredRows
 
 from ..conftest import Shop
-from .conftest import DAY, NOT_FOUND, messages_asked
+from .conftest import DAY, NOT_FOUND, broken_messages, messages_asked
 
 NO_ROWS = instead({"data": [], "meta": {"hasMore": False}})
 
@@ -212,8 +213,30 @@ def test_messages_not_found_of_a_conversation_that_is_there_are_told_and_asked_f
     assert len(shop.rows("messages")) == len(shop.world.messages)
 
 
-def test_a_closed_list_of_messages_is_not_asked_for_every_conversation(shop: Shop) -> None:
-    app = shop.app(faults=[Fault(NOT_FOUND, path="/messages", times=None)])
+@pytest.mark.parametrize(
+    ("change", "tries", "kind"), [(NOT_FOUND, 1, Unavailable), (broken(500), TRIES, Unreachable)]
+)
+def test_a_list_of_messages_that_never_answers_is_not_asked_for_every_conversation(
+    shop: Shop, change: Change, tries: int, kind: type[ProviderError]
+) -> None:
+    app = shop.app(faults=[Fault(change, path="/messages", times=None)])
     report = shop.sync(app)
-    assert isinstance(report.outcomes["messages"].error, Unavailable)
-    assert messages_asked(app) < CLOSED_AFTER + 8 < len(shop.rows("conversations"))
+    assert isinstance(report.outcomes["messages"].error, kind)
+    assert messages_asked(app) / tries < CLOSED_AFTER + 8 < len(shop.rows("conversations"))
+
+
+@pytest.mark.parametrize("chunk_rows", [CHUNK_ROWS, 100])
+def test_conversations_whose_messages_can_not_be_read_hide_no_other(
+    shop: Shop, chunk_rows: int
+) -> None:
+    shop.sync(resources=frozenset({"conversations"}))
+    last = {i: row["last_message_at"] for i, row in shop.rows("conversations").items()}
+    talks = sorted((i for i in last if last[i]), key=lambda i: last[i])
+    lost = {*talks[-4:]}  # one per worker
+    report = shop.sync(shop.app(faults=broken_messages(*lost)), chunk_rows=chunk_rows)
+    assert isinstance(report.outcomes["messages"].error, Unreachable)
+    assert not report.outcomes["messages"].is_complete
+    read = {row["conversation_id"] for row in shop.rows("messages").values()}
+    assert read == set(talks) - lost
+    assert shop.sync().is_ok
+    assert len(shop.rows("messages")) == len(shop.world.messages)

@@ -9,15 +9,16 @@ from typing import Any
 
 from place import Place
 
+from pipelines.errors import Unreachable
 from pipelines.providers.waspy import PROVIDER
 from pipelines.providers.waspy.readings import OLDER, RECENT, START, Checkpoint, Reading
-from pipelines.providers.waspy.simulator_story import message_id
+from pipelines.providers.waspy.simulator_story import conversation_id, message_id
 from pipelines.providers.waspy.tables import MESSAGE_CURSORS
 from pipelines.reading.landing import Lander
 from pipelines.world import Message, StatusChange, World
 
 from ..conftest import Shop
-from .conftest import DAY, HOUR
+from .conftest import DAY, HOUR, broken_messages
 
 
 def long_talk(world: World, messages: int) -> World:
@@ -170,6 +171,32 @@ def test_a_message_that_was_stored_late_comes_with_the_next_news_of_a_long_conve
     assert len(asked) == 3
     assert {message_id(late), message_id(news)} <= statuses(shop).keys()
     assert message_id(old) not in statuses(shop)
+
+
+def test_news_that_can_not_be_read_keep_no_other_conversation_from_a_refresh(shop: Shop) -> None:
+    end = shop.clock.now
+    shop.clock.now = end - HOUR
+    shop.sync()
+    shop.clock.now = end
+    news = [m for m in shop.world.messages if end - HOUR < m.inserted_at <= end]
+    speaking = {(m.channel_id, m.contact_id) for m in news}
+    lost = next(t for t in shop.world.threads if (t.channel_id, t.contact_id) in speaking)
+    report = shop.sync(shop.app(faults=broken_messages(conversation_id(lost))))
+    assert isinstance(report.outcomes["messages"].error, Unreachable)
+    states = {state.resource: state for state in shop.warehouse.sync_states(shop.room, "shop")}
+    assert states["messages"].position["refreshed"]["day"] == end.isoformat()
+
+
+def test_a_refresh_that_fails_of_one_conversation_is_made_up_for_with_the_next_sync(
+    shop: Shop,
+) -> None:
+    shop.sync()
+    lost = min(open_ends(shop, DAY - HOUR))
+    report = shop.sync(shop.app(faults=broken_messages(lost)), after=HOUR)
+    assert isinstance(report.outcomes["messages"].error, Unreachable)
+    asked = asked_again(shop, HOUR + timedelta(minutes=5))
+    assert [path.split("/")[-2] for path in asked] == [lost]
+    assert asked_again(shop, HOUR + timedelta(minutes=10)) == []
 
 
 def test_a_refresh_leaves_alone_what_tells_that_there_is_news(shop: Shop) -> None:
