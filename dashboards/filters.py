@@ -18,6 +18,9 @@ CHOICES = {"grain": GRAINS, "scope": SCOPES, "clock": CLOCKS, "turns": KINDS}
 LONGEST = 10 * 366
 """Days: what is older has no chart."""
 
+YEARS = range(1970, 2101)
+"""Of days that a URL may ask for: around them there is still a calendar for the period before."""
+
 
 @dataclass(frozen=True)
 class Filters:
@@ -139,7 +142,8 @@ def _span(start: str | None, end: str | None) -> tuple[date, date] | None:
         days = date.fromisoformat(start or ""), date.fromisoformat(end or "")
     except ValueError:
         return None
-    return days if timedelta(0) <= days[1] - days[0] <= timedelta(days=LONGEST) else None
+    is_known = all(day.year in YEARS for day in days)
+    return days if is_known and timedelta(0) <= days[1] - days[0] <= timedelta(LONGEST) else None
 
 
 def buckets(filters: Filters) -> list[date]:

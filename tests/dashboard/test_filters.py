@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from itertools import pairwise, product
 from pathlib import Path
@@ -134,6 +135,25 @@ def test_any_url_gives_a_view(query: dict[str, list[str]]) -> None:
     view, _ = parse(query, KNOWN, LAST)
     assert buckets(view)
     assert all(set(getattr(view, name)) <= set(KNOWN[name]) for name in filters.LISTS)
+
+
+FAR_OFF = [("9999-12-01", "9999-12-31"), ("0001-01-01", "0001-01-31"), ("1969-12-31", "1970-01-01")]
+
+
+@pytest.mark.parametrize(("start", "end"), FAR_OFF)
+def test_days_that_no_calendar_reaches_are_ignored(start: str, end: str) -> None:
+    view, unknown = parse({"from": [start], "to": [end], "compare": ["1"]}, KNOWN, LAST)
+    assert unknown == ["from"]
+    assert view == Filters(last=LAST, compare=True)
+
+
+def test_the_first_and_last_days_of_the_calendar_have_pages() -> None:
+    for start, end in (("1970-01-01", "1970-01-31"), ("2100-12-01", "2100-12-31")):
+        view, unknown = parse({"from": [start], "to": [end]}, KNOWN, LAST)
+        assert unknown == []
+        for grain in filters.GRAINS:
+            assert buckets(replace(view, grain=grain))
+            assert buckets(replace(view.before(), grain=grain))
 
 
 def test_unknown_values_are_told(shop: Path) -> None:
