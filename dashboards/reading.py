@@ -1,7 +1,7 @@
 """Runs the queries of `queries/` on the published marts, once per version of them.
 
 A query is a file; its values are bound, never written into its text. `@name` in it stands for the
-file `shared/name.sql`, as a subquery: the rows that the filters leave.
+file `shared/name.sql`, which may name another, as a subquery: the rows that the filters leave.
 """
 
 from __future__ import annotations
@@ -151,13 +151,8 @@ def _failed(name: str, error: Exception) -> QueryFailed:
 @cache
 def text(name: str) -> str:
     """A query as it is run."""
-    folder = files("dashboards") / "queries"
-    sql = (folder / f"{name}.sql").read_text("utf-8")
-
-    def shared(match: re.Match[str]) -> str:
-        return f"(\n{(folder / 'shared' / f'{match[1]}.sql').read_text('utf-8')}\n)"
-
-    return re.sub(r"@(\w+)", shared, sql)
+    sql = (files("dashboards") / "queries" / f"{name}.sql").read_text("utf-8")
+    return re.sub(r"@(\w+)", lambda match: f"(\n{text(f'shared/{match[1]}')}\n)", sql)
 
 
 TYPES = {

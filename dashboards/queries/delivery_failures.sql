@@ -1,8 +1,9 @@
+-- What failed, by Meta's code; null when the provider tells none.
 select
-    coalesce(error_code, 'unknown') as error_code,
+    error_code,
     count(*) as failed,
     count(*) filter (where template_key is not null or message_type = 'template') as of_templates
-from @messages as messages
-where direction = 'outbound' and status = 'failed'
-group by 1
-order by failed desc, error_code
+from @sent as sent
+where status = 'failed'
+group by error_code
+order by failed desc, error_code nulls last

@@ -1,28 +1,21 @@
 select
-    messages.provider,
-    messages.account,
+    sent.provider,
+    sent.account,
     channels.name as channel,
-    md5($pepper || messages.thread_key) as thread,
-    messages.message_type,
-    messages.sender_kind,
-    messages.occurred_at,
-    messages.status,
-    messages.sent_at,
-    messages.delivered_at,
-    messages.read_at,
-    case
-        when messages.delivered_at - messages.sent_at is not null
-            then greatest(extract(epoch from messages.delivered_at - messages.sent_at), 0)
-    end as delivery_seconds,
-    case
-        when messages.read_at - messages.sent_at is not null
-            then greatest(extract(epoch from messages.read_at - messages.sent_at), 0)
-    end as read_seconds,
-    messages.error_code,
-    messages.pricing_category,
-    messages.estimated_cost_usd
-from @messages as messages
-left join marts.dim_channels as channels on messages.channel_key = channels.channel_key
-where messages.direction = 'outbound' and messages.message_type <> 'reaction'
-order by messages.occurred_at, messages.message_key
+    md5($pepper || sent.thread_key) as thread,
+    sent.message_type,
+    sent.sender_kind,
+    sent.occurred_at,
+    sent.status,
+    sent.sent_at,
+    sent.delivered_at,
+    sent.read_at,
+    sent.delivery_seconds,
+    sent.read_seconds,
+    sent.error_code,
+    sent.pricing_category,
+    sent.estimated_cost_usd
+from @sent as sent
+left join marts.dim_channels as channels on sent.channel_key = channels.channel_key
+order by sent.occurred_at, sent.message_key
 limit $limit

@@ -4,7 +4,6 @@ select
     count(*) filter (where status in ('delivered', 'read', 'played')) as delivered,
     count(*) filter (where status in ('read', 'played')) as read,
     count(*) filter (where status = 'failed') as failed
-from @messages as messages
-where direction = 'outbound' and message_type <> 'reaction'
+from @sent as sent
 group by bucket
 order by bucket

@@ -18,6 +18,7 @@ where $window_state is null or waiting.window_state = $window_state
 order by
     case waiting.window_state when 'at_risk' then 0 when 'open' then 1 else 2 end,
     case when waiting.window_state <> 'expired' then waiting.window_seconds_left end,
+    case when waiting.window_state = 'expired' then waiting.window_closes_at end desc nulls last,
     waiting.waiting_seconds,
     waiting.turn_key
 limit $limit

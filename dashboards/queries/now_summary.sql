@@ -7,5 +7,5 @@ select
     count(*) filter (where sla_status = 'breached' and window_state in ('open', 'at_risk'))
         as breached_open,
     max(case when window_state in ('open', 'at_risk') then waiting_seconds end) as longest_open,
-    max(waiting_seconds) as longest
+    max(case when window_state = 'expired' then waiting_seconds end) as longest_expired
 from @waiting as waiting

@@ -80,7 +80,9 @@ def _thread(sheet: Sheet, thread: Row) -> None:
     with parts.card(sheet, "thread", n=n):
         if not sheet.viewer.sees_texts:
             parts.note(sheet.t("conversation.no_texts"))
-        oldest = messages[0]["occurred_at"] if messages else datetime.min.replace(tzinfo=UTC)
+        # What happened before the messages that are shown would stand there without them.
+        is_cut = found > len(messages)
+        oldest = messages[0]["occurred_at"] if is_cut else datetime.min.replace(tzinfo=UTC)
         zone = thread["timezone"]
         happened = [
             *_windows(sheet, windows, zone),

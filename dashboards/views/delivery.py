@@ -159,8 +159,10 @@ def _failures(sheet: Sheet, now: Row) -> None:
             },
             [
                 {
-                    "code": row["error_code"],
-                    "means": means.get(row["error_code"], sheet.t("delivery.unknown_error")),
+                    "code": row["error_code"] or sheet.t("unknown"),
+                    "means": means.get(row["error_code"], sheet.t("delivery.unknown_error"))
+                    if row["error_code"]
+                    else formats.NOTHING,
                     "failed": sheet.number(row["failed"]),
                     "share": sheet.percent(row["failed"], now["failed"]),
                 }

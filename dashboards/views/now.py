@@ -35,7 +35,7 @@ def show(sheet: Sheet) -> None:
             Tile(
                 "waiting_expired",
                 sheet.number(now["expired"]),
-                sheet.t("tile.waiting_expired.note", value=formats.duration(now["longest"])),
+                sheet.t("tile.waiting_expired.note", value=formats.duration(now["longest_expired"])),
             ),
             Tile(
                 "median_period",

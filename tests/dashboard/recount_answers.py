@@ -35,10 +35,11 @@ def now_page(marts: Marts, says: Says) -> Expected:
     still = sum(r["outcome"] == "waiting" for r in week)
     p50 = says.long(percentile(taken, 0.5))
     longest = says.long(max(r["waiting_seconds"] for r in opened))
-    oldest = says.long(max(r["waiting_seconds"] for r in waiting))
+    oldest = says.long(max(r["waiting_seconds"] for r in expired))
     late = sum(r["sla_status"] == "breached" for r in opened)
     first = sorted(opened, key=lambda r: (r not in risk, r["window_seconds_left"]))
     rest = sorted(expired, key=lambda r: (r["waiting_seconds"], r["turn_key"]))
+    rest.sort(key=lambda r: r["window_closes_at"], reverse=True)
     newest: dict[tuple[str, str], datetime] = {}
     for row in marts["fct_messages"]:
         key = row["provider"], row["account"]

@@ -30,24 +30,19 @@ def delivery_page(marts: Marts, says: Says) -> Expected:
     sent = [
         r
         for r in marts.of_view("fct_messages", "occurred_at", direction="outbound")
-        if r["message_type"] != "reaction"
+        if r["message_type"] not in ("reaction", "edit", "revoke", "system")
     ]
     status = Counter(r["status"] for r in sent)
     delivered, read = (sum(status[s] for s in REACHED[k]) for k in ("delivered", "read"))
-    failed = [r for r in marts.of_view("fct_messages", "occurred_at", direction="outbound")
-              if r["status"] == "failed"]  # fmt: skip
+    failed = [r for r in sent if r["status"] == "failed"]
     whole = len(sent)
 
     def took(column: str) -> list[float]:
-        return [
-            max((r[column] - r["sent_at"]).total_seconds(), 0)
-            for r in sent
-            if r[column] and r["sent_at"]
-        ]
+        return [max((r[column] - r["occurred_at"]).total_seconds(), 0) for r in sent if r[column]]
 
     arrival, reading = took("delivered_at"), took("read_at")
     costs = [r["estimated_cost_usd"] for r in sent if r["estimated_cost_usd"] is not None]
-    codes = Counter(r["error_code"] or "unknown" for r in failed)
+    codes = Counter(r["error_code"] or "" for r in failed)
     sends = marts.of_view("fct_template_sends", "occurred_at")
     steps = [
         len(sends),

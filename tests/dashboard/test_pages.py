@@ -1,0 +1,118 @@
+"""What a page shows of rows that the made-up shop does not have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from dashboard_stage import Shown, draw, installation
+from recount import numbers
+from test_states import copied
+
+Change = Callable[[duckdb.DuckDBPyConnection], Any]
+
+
+def drawn(shop: Path, folder: Path, page: str, *changes: str, **query: Any) -> Shown:
+    """A page in English of a shop with something changed."""
+
+    def change(db: duckdb.DuckDBPyConnection) -> None:
+        for sql in changes:
+            db.execute(sql)
+
+    return draw(installation(copied(shop, folder, change)), page, lang="en", **query)
+
+
+def asked(shop: Path, sql: str) -> Any:
+    """One value of the published marts."""
+    with duckdb.connect(str((shop / "analytics.duckdb").resolve()), read_only=True) as db:
+        [found] = db.execute(sql).fetchone() or (None,)
+    return found
+
+
+def test_a_turn_after_the_builds_clock_does_not_move_it(shop: Path, tmp_path: Path) -> None:
+    later = (
+        "update marts.mart_backlog set waiting_seconds = 0, started_at = started_at + interval 9 day"
+        " where turn_key = (select max(turn_key) from marts.mart_backlog)"
+    )
+    shown = drawn(shop, tmp_path, "now", later)
+    assert "as of 20 Nov 2026 18:00" in shown.text("dc-view")
+
+
+MISSED = (
+    "select min(thread_key) from marts.fct_calls where is_missed and thread_key in "
+    "(select thread_key from marts.fct_messages)"
+)
+
+
+def test_a_call_before_the_first_message_stands_in_its_thread(shop: Path, tmp_path: Path) -> None:
+    key = asked(shop, MISSED)
+    pepper = installation(shop).pepper
+    (tmp_path / "dashboard.key").write_text(pepper)
+    thread = asked(shop, f"select md5('{pepper}{key}')")
+    earlier = (
+        "update marts.fct_calls set started_at = (select min(occurred_at) - interval 1 hour from "
+        f"marts.fct_messages where thread_key = '{key}') where thread_key = '{key}'"
+    )
+    shown = drawn(shop, tmp_path, "conversation", earlier, thread=thread)
+    first = re.search(r"dc-mark|dc-bubble", shown.html)
+    assert first is not None
+    assert first[0] == "dc-mark"
+    assert "missed call" in shown.html
+
+
+def test_a_delivery_is_timed_from_the_messages_own_time(shop: Path, tmp_path: Path) -> None:
+    told = (
+        "update marts.fct_messages set sent_at = null, read_at = null, "
+        "delivered_at = occurred_at + interval 7 second where direction = 'outbound'"
+    )
+    shown = drawn(shop, tmp_path, "delivery", told)
+    assert shown.tiles["to_delivery"][0] == "7\xa0s"
+    assert shown.tiles["to_read"] == ["–", "n = 0"]
+
+
+def test_a_delivery_before_the_message_took_no_time(shop: Path, tmp_path: Path) -> None:
+    told = "update marts.fct_messages set delivered_at = occurred_at - interval 1 minute"
+    assert drawn(shop, tmp_path, "delivery", told).tiles["to_delivery"][0] == "0\xa0s"
+
+
+def test_what_can_not_be_delivered_is_nowhere_on_the_page(shop: Path, tmp_path: Path) -> None:
+    plain = draw(installation(shop), "delivery", lang="en")
+    failed = "update marts.fct_messages set status = 'failed' where message_type in {}"
+    for i, kind in enumerate(("('reaction')", "('edit', 'revoke', 'system')")):
+        shown = drawn(shop, tmp_path / str(i), "delivery", failed.format(kind))
+        assert (shown.tiles, shown.tables) == (plain.tiles, plain.tables)
+    assert asked(shop, "select count(*) from marts.fct_messages where message_type = 'revoke' "
+                       "and direction = 'outbound'") > 0  # fmt: skip
+
+
+def test_a_failure_without_a_code_is_said_in_the_readers_words(shop: Path, tmp_path: Path) -> None:
+    no_code = "update marts.fct_messages set error_code = null"
+    folder = copied(shop, tmp_path, lambda db: db.execute(no_code))
+    for language, word in (("es", "desconocido"), ("en", "unknown")):
+        [row] = draw(installation(folder), "delivery", lang=language).tables[0][1:]
+        assert row[:2] == [word, "–"]
+
+
+def test_windows_that_expired_last_come_first(shop: Path, tmp_path: Path) -> None:
+    expired = "window_seconds_left = 0 and scope = 'any'"
+    first = "update marts.mart_backlog set window_closes_at = window_closes_at + interval 90 day"
+    oldest = f"(select max(waiting_seconds) from marts.mart_backlog where {expired})"
+    shown = drawn(
+        shop, tmp_path, "now", f"delete from marts.mart_backlog where not ({expired})",
+        f"{first} where waiting_seconds = {oldest}",
+    )  # fmt: skip
+    assert shown.tables[0][1][3] in shown.tiles["waiting_expired"][1]
+
+
+def test_the_longest_expired_wait_is_of_those_that_expired(shop: Path, tmp_path: Path) -> None:
+    long = (
+        "update marts.mart_backlog set waiting_seconds = 9999999, "
+        "started_at = started_at - interval 9 day where window_seconds_left > 0"
+    )
+    plain = draw(installation(shop), "now", lang="en").tiles["waiting_expired"]
+    shown = drawn(shop, tmp_path, "now", long)
+    assert numbers(shown.tiles["waiting_expired"][1]) == numbers(plain[1])
+    assert "115\xa0d" in shown.tiles["waiting_open"][1]
