@@ -167,7 +167,9 @@ def percentiles(
         values: rows of a timeline with p50, p90, previous (may be missing), is_provisional.
         names: what to call each line.
     """
-    lines = [key for key in ("p50", "p90", "previous") if any(v.get(key) for v in values)]
+    lines = [
+        key for key in ("p50", "p90", "previous") if any(v.get(key) is not None for v in values)
+    ]
     numbers = [row.get(key) for row in values for key in lines]
     is_long = len(values) > MANY
     colours = {"p50": palette["blue"], "p90": palette["orange"], "previous": palette["grey"]}

@@ -219,12 +219,21 @@ def _instant(day: date) -> datetime:
 
 
 def picked_days(sheet: Sheet, picked: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The days of a clicked bucket, as values for a query; None when none was."""
+    """The days of a clicked bucket, as values for a query; None when none was, or when the view has
+    changed since and has no such bucket."""
     try:
         first = date.fromisoformat(str(picked["bucket"]))
     except (KeyError, ValueError):
         return None
+    if first not in buckets(sheet.filters):
+        return None
     return {"pick_from": first, "pick_to": bucket_end(first, sheet.filters.grain)}
+
+
+def listed(sheet: Sheet, shown: int, found: int, about: str = "") -> None:
+    """What a list is of, and how much of it is shown."""
+    count = sheet.t("shown", shown=sheet.number(shown), found=sheet.number(found))
+    st.html(f'<div class="dc-legend">{html(" · ".join(filter(None, (about, count))))}</div>')
 
 
 def bucket_name(sheet: Sheet, bucket: int) -> str:

@@ -39,6 +39,8 @@ class Sidebar:
         query = {key: st.query_params.get_all(key) for key in st.query_params}
         ours = {k: v for k, v in query.items() if k not in ("thread", "lang")}
         written = st.session_state.get("written")
+        # Said once: with the viewer's next click the URL is what the page shows.
+        st.session_state["ignored"] = []
         if written is None or (ours and ours != written):
             asked, unknown = filters.parse(ours, self.known, self.last)
             st.session_state["ignored"] = unknown

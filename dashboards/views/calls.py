@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import streamlit as st
-
 from dashboards import charts, formats, parts
 from dashboards.parts import Tile
 from dashboards.reading import Row
@@ -105,9 +103,7 @@ def _trend(sheet: Sheet, n: str) -> None:
 def _missed(sheet: Sheet) -> None:
     with parts.card(sheet, "calls_missed", csv="calls_raw"):
         rows = sheet.rows("calls_missed", limit=LISTED)
-        found = rows[0]["found"] if rows else 0
-        shown = sheet.t("shown", shown=sheet.number(len(rows)), found=sheet.number(found))
-        st.html(f'<div class="dc-legend">{parts.html(shown)}</div>')
+        parts.listed(sheet, len(rows), rows[0]["found"] if rows else 0)
         parts.table(
             {
                 "contact": sheet.t("column.contact"),

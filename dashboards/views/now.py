@@ -35,7 +35,9 @@ def show(sheet: Sheet) -> None:
             Tile(
                 "waiting_expired",
                 sheet.number(now["expired"]),
-                sheet.t("tile.waiting_expired.note", value=formats.duration(now["longest_expired"])),
+                sheet.t(
+                    "tile.waiting_expired.note", value=formats.duration(now["longest_expired"])
+                ),
             ),
             Tile(
                 "median_period",

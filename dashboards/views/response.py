@@ -13,6 +13,9 @@ from dashboards.reading import Row
 from dashboards.sheet import Sheet
 
 LISTED = 15
+Pick = dict[str, Any]
+Picks = dict[str, Pick]
+"""Chart → what was clicked in it."""
 
 
 def show(sheet: Sheet) -> None:
@@ -21,14 +24,31 @@ def show(sheet: Sheet) -> None:
     _lead(sheet, now)
     _tiles(sheet, now, before or {})
     n = sheet.t("measured_n", n=sheet.number(now["measured"]), waiting=sheet.number(now["waiting"]))
-    picks = [_trend(sheet, n)]
+    picks = {"trend": _trend(sheet, n)}
     left, right = st.columns(2)
     with left:
-        picks.append(_distribution(sheet, n))
+        picks["distribution"] = _distribution(sheet, n)
     with right:
-        picks.append(_hours(sheet, n))
-    picked = next((pick for pick in picks if pick), None)
-    turns(sheet, picked)
+        picks["hours"] = _hours(sheet, n)
+    standing = in_order(st.session_state.get("response-picks", {}), picks)
+    st.session_state["response-picks"] = standing
+    turns(sheet, next(reversed(standing.values()), None))
+
+
+def in_order(before: Picks, picks: Mapping[str, Pick | None]) -> Picks:
+    """The picks that stand in the charts, the one that was made last at the end.
+
+    A pick goes on standing in its chart while another chart is clicked.
+
+    Args:
+        before: what this gave in the run before.
+        picks: chart → what is picked in it now.
+    """
+    stood = {chart: pick for chart, pick in before.items() if picks[chart] == pick}
+    return {
+        **stood,
+        **{chart: pick for chart, pick in picks.items() if pick and chart not in stood},
+    }
 
 
 def _lead(sheet: Sheet, now: Row) -> None:
@@ -271,10 +291,8 @@ def turns(sheet: Sheet, picked: dict[str, Any] | None) -> None:
     name = chosen.pop("name", "")
     with parts.card(sheet, "response_turns", csv="response_raw"):
         rows = sheet.rows("response_turns", limit=LISTED, **chosen)
-        found = rows[0]["found"] if rows else 0
         about = sheet.t("response.turns_of", name=name) if name else sheet.t("response.slowest")
-        shown = sheet.t("shown", shown=sheet.number(len(rows)), found=sheet.number(found))
-        st.html(f'<div class="dc-legend">{parts.html(about)} · {parts.html(shown)}</div>')
+        parts.listed(sheet, len(rows), rows[0]["found"] if rows else 0, about)
         parts.table(
             {
                 "contact": sheet.t("column.contact"),

@@ -178,9 +178,10 @@ def _by_channel(sheet: Sheet, n: str) -> None:
 def _expired(sheet: Sheet, picked: dict[str, Any] | None) -> None:
     with parts.card(sheet, "windows_expired", csv="windows_raw"):
         rows = sheet.rows("windows_list", limit=LISTED, **(picked or {}))
-        found = rows[0]["found"] if rows else 0
-        shown = sheet.t("shown", shown=sheet.number(len(rows)), found=sheet.number(found))
-        st.html(f'<div class="dc-legend">{parts.html(shown)}</div>')
+        about = sheet.t("windows.newest")
+        if picked:
+            about = sheet.t("windows.expired_of", name=sheet.bucket(picked["pick_from"]))
+        parts.listed(sheet, len(rows), rows[0]["found"] if rows else 0, about)
         parts.table(
             {
                 "contact": sheet.t("column.contact"),

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
-from dashboard_stage import Shown, draw, installation
-from recount import numbers
+from dashboard_stage import SCRIPT, Shown, draw, installation
+from recount import LAST, numbers
+from streamlit.testing.v1 import AppTest
 from test_states import copied
+
+from dashboards import charts, parts, state
+from dashboards.filters import Filters
+from dashboards.views.response import in_order
 
 Change = Callable[[duckdb.DuckDBPyConnection], Any]
 
@@ -34,8 +41,9 @@ def asked(shop: Path, sql: str) -> Any:
 
 def test_a_turn_after_the_builds_clock_does_not_move_it(shop: Path, tmp_path: Path) -> None:
     later = (
-        "update marts.mart_backlog set waiting_seconds = 0, started_at = started_at + interval 9 day"
-        " where turn_key = (select max(turn_key) from marts.mart_backlog)"
+        "update marts.mart_backlog set waiting_seconds = 0, "
+        "started_at = started_at + interval 9 day "
+        "where turn_key = (select max(turn_key) from marts.mart_backlog)"
     )
     shown = drawn(shop, tmp_path, "now", later)
     assert "as of 20 Nov 2026 18:00" in shown.text("dc-view")
@@ -116,3 +124,59 @@ def test_the_longest_expired_wait_is_of_those_that_expired(shop: Path, tmp_path:
     shown = drawn(shop, tmp_path, "now", long)
     assert numbers(shown.tiles["waiting_expired"][1]) == numbers(plain[1])
     assert "115\xa0d" in shown.tiles["waiting_open"][1]
+
+
+def test_a_click_of_another_grain_or_period_counts_no_more() -> None:
+    def days(clicked: str, **view: Any) -> dict[str, Any] | None:
+        sheet: Any = SimpleNamespace(filters=Filters(last=LAST, **view))
+        return parts.picked_days(sheet, {"bucket": clicked})
+
+    wednesday, monday = date(2026, 11, 18), date(2026, 11, 16)
+    assert days("2026-11-18") == {"pick_from": wednesday, "pick_to": wednesday}
+    assert days("2026-11-16", grain="week") == {"pick_from": monday, "pick_to": date(2026, 11, 22)}
+    assert days("2026-11-18", grain="week") is None
+    assert days("2026-11-18", grain="month") is None
+    assert days("2026-10-30", period="7d") is None
+
+
+def test_the_chart_that_was_clicked_last_names_the_turns() -> None:
+    friday, fast, slow = {"name": "Friday"}, {"name": "< 1 min"}, {"name": "≥ 24 h"}
+    standing: dict[str, dict[str, Any]] = {}
+    for trend, bars, last in (
+        (None, None, None),
+        (friday, None, friday),
+        (friday, fast, fast),
+        (friday, slow, slow),
+        (None, slow, slow),
+        (friday, slow, friday),
+        (friday, None, friday),
+        (None, None, None),
+    ):
+        standing = in_order(standing, {"trend": trend, "distribution": bars, "hours": None})
+        assert next(reversed(standing.values()), None) == last
+
+
+def test_the_list_of_windows_says_what_it_is_of(shop: Path) -> None:
+    shown = draw(installation(shop), "windows", lang="es")
+    assert re.match(r"Las últimas de la vista; .* · 15 de \d+$", shown.text("dc-legend"))
+
+
+def test_what_a_link_asked_for_in_vain_is_said_until_the_next_click(shop: Path) -> None:
+    state.use(installation(shop))
+    app = AppTest.from_string(SCRIPT.format(page="calls"), default_timeout=60)
+    app.query_params["lang"] = "en"
+    app.query_params["scope"] = "everybody"
+    app.run()
+    assert "ignored: Who answers" in "".join(e.proto.body for e in app.get("html"))
+    app.toggle[0].set_value(True).run()
+    assert app.query_params["compare"] == "1"
+    assert "ignored" not in "".join(e.proto.body for e in app.get("html"))
+
+
+def test_a_median_of_nothing_has_its_line() -> None:
+    bucket = {"at": "2026-11-20", "mid": "2026-11-20", "until": "2026-11-21"}
+    values = [{**bucket, "p50": 0.0, "p90": None, "is_provisional": False}]
+    names = {"p50": "Median", "p90": "90th percentile"}
+    spec = charts.percentiles(charts.PALETTES["light"], "en", values, names)
+    [point] = spec["layer"][1]["data"]["values"]
+    assert (point["line"], point["seconds"]) == ("Median", 1)
