@@ -31,6 +31,16 @@ PAGES = {
     "health": ":material/health_metrics:",
 }
 URLS = {"now": "now", "response": "response-time"}
+OF_TURNS = ("scope", "clock", "turns", "agent")
+NOT_COUNTED: dict[str, tuple[str, ...]] = {
+    "now": ("days", "clock", "turns", "agent"),
+    "response": (),
+    "team": (),
+    "conversation": ("clock",),
+    "thread": ("days", "clock", "turns", "agent", "channel", "provider", "account"),
+}
+"""Page → filters that it does not follow; those of Now only its median does. Pages that are not
+here show no turns."""
 VARIABLES = {
     "card": ("#ffffff", "#18201d"),
     "line": ("#dde3e0", "#2c3733"),
@@ -181,19 +191,43 @@ def _sheet(
     )
 
 
-def _view_line(sheet: Sheet, page: str) -> None:
-    """What the page shows, in words: the view can be read off a screenshot."""
+def _chips(sheet: Sheet) -> dict[str, list[str]]:
+    """The view in words, by filter."""
     chosen = sheet.filters
     start, end = chosen.days
-    shown = [f"{sheet.day(start)} – {sheet.day(end)}"]
-    if page in ("now", "response", "team", "conversation"):
-        shown += [sheet.t(f"scope.{chosen.scope}"), sheet.t(f"clock.{chosen.clock}")]
-        shown += [sheet.t("turns.first")] if chosen.turns == "first" else []
-        shown += [sheet.agent(key) for key in chosen.agent]
-    shown += [sheet.channels.get(key, key) for key in chosen.channel]
-    shown += list(chosen.provider)
-    shown += [key.replace(":", " · ", 1) for key in chosen.account]
+    return {
+        "days": [f"{sheet.day(start)} – {sheet.day(end)}"],
+        "scope": [sheet.t(f"scope.{chosen.scope}")],
+        "clock": [sheet.t(f"clock.{chosen.clock}")],
+        "turns": [sheet.t("turns.first")] if chosen.turns == "first" else [],
+        "agent": [sheet.agent(key) for key in chosen.agent],
+        "channel": [sheet.channels.get(key, key) for key in chosen.channel],
+        "provider": list(chosen.provider),
+        "account": [key.replace(":", " · ", 1) for key in chosen.account],
+    }
+
+
+def _apart(sheet: Sheet, page: str, chips: dict[str, list[str]]) -> str:
+    """Which of the filters that the page shows elsewhere do not count for all of it here."""
+    if page == "now":
+        names = [text_ for name in NOT_COUNTED[page] for text_ in chips[name]]
+        return sheet.t("view.median_only", names=", ".join(names))
+    changed = {"days" if key in ("period", "from") else key for key in sheet.filters.query()}
+    left_out = [name for name in NOT_COUNTED.get(page, ()) if name in changed]
+    names = [text_ for name in left_out for text_ in chips[name]]
+    return sheet.t("view.ignored", names=", ".join(names)) if names else ""
+
+
+def _view_line(sheet: Sheet, page: str) -> None:
+    """What the page shows, in words: the view can be read off a screenshot."""
+    chips = _chips(sheet)
+    if page == "conversation" and st.query_params.get("thread"):
+        page = "thread"
+    left_out = NOT_COUNTED.get(page, OF_TURNS)
+    shown = [text_ for name in chips if name not in left_out for text_ in chips[name]]
     shown.append(sheet.t("as_of", at=sheet.moment(sheet.as_of)))
+    if apart := _apart(sheet, page, chips):
+        shown.append(apart)
     spans = "".join(f"<span>{parts.html(text_)}</span>" for text_ in shown)
     st.html(f'<div class="dc-view">{spans}</div>')
     if ignored := st.session_state.get("ignored"):

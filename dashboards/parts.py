@@ -305,7 +305,11 @@ def compared(sheet: Sheet, now: float | None, before: float | None, kind: str = 
     """How a number differs from the period before, in words: `antes 1.234`."""
     if not sheet.filters.compare:
         return ""
-    if before is None:
+    start, end = sheet.filters.before().days
+    first = sheet.first_day()
+    if first and start < first <= end:
+        return sheet.t("before_incomplete")
+    if before is None or (first and end < first):
         return sheet.t("before_nothing")
     value = formats.duration(before) if kind == "seconds" else sheet.number(before)
     if kind == "percent":

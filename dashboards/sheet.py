@@ -113,6 +113,11 @@ class Sheet:
             return None
         return self.row(name, filters=self.filters.before())
 
+    def first_day(self) -> date | None:
+        """The first day of which the view has data; None when it has none."""
+        found: date | None = self.row("first_day")["first_day"]
+        return found
+
     def csv(self, name: str, **extra: Any) -> Callable[[], bytes]:
         """The file of a query, made when it is asked for."""
         values = self._values(self.filters, {"limit": MOST_ROWS, **extra})

@@ -1,7 +1,7 @@
 select
     calls.provider,
     calls.account,
-    channels.name as channel,
+    coalesce(channels.name, channels.channel_id) as channel,
     md5($pepper || calls.thread_key) as thread,
     calls.direction,
     calls.status,

@@ -1,7 +1,7 @@
 select
     sent.provider,
     sent.account,
-    channels.name as channel,
+    coalesce(channels.name, channels.channel_id) as channel,
     md5($pepper || sent.thread_key) as thread,
     sent.message_type,
     sent.sender_kind,

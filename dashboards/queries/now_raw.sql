@@ -1,7 +1,7 @@
 select
     waiting.provider,
     waiting.account,
-    channels.name as channel,
+    coalesce(channels.name, channels.channel_id) as channel,
     md5($pepper || waiting.thread_key) as thread,
     waiting.scope,
     waiting.started_at,

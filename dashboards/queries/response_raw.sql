@@ -1,7 +1,7 @@
 select
     turns.provider,
     turns.account,
-    channels.name as channel,
+    coalesce(channels.name, channels.channel_id) as channel,
     md5($pepper || turns.thread_key) as thread,
     turns.scope,
     turns.turn_number,

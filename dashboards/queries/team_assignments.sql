@@ -10,5 +10,6 @@ where
         $accounts is null
         or assignments.provider || ':' || assignments.account = any($accounts)
     )
+    and ($agents is null or assignments.agent_key = any($agents))
 group by assignments.agent_key
 order by active desc, agent_key

@@ -10,5 +10,6 @@ where
         $accounts is null
         or daily.provider || ':' || daily.account = any($accounts)
     )
+    and ($agents is null or daily.agent_key = any($agents))
 group by daily.agent_key
 order by daily.agent_key

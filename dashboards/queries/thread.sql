@@ -3,7 +3,7 @@ select
     threads.thread_key,
     threads.channel_key,
     threads.contact_key,
-    channels.name as channel,
+    coalesce(channels.name, channels.channel_id) as channel,
     coalesce(channels.timezone, $timezone) as timezone,
     case when $personal then contacts.display_name end as contact_name,
     case when $personal then contacts.phone_e164 end as contact_phone,

@@ -3,7 +3,7 @@ select
     md5($pepper || recent.thread_key) as thread,
     case when $personal then contacts.display_name end as contact_name,
     case when $personal then contacts.phone_e164 end as contact_phone,
-    channels.name as channel,
+    coalesce(channels.name, channels.channel_id) as channel,
     coalesce(channels.timezone, $timezone) as timezone,
     recent.last_request_at,
     recent.turns,

@@ -1,5 +1,5 @@
 select
-    coalesce(channels.name, windows.channel_key) as channel,
+    coalesce(channels.name, channels.channel_id) as channel,
     count(*) as opened,
     count(*) filter (where windows.is_answered) as answered,
     count(*) filter (where windows.is_expired_unanswered) as expired_unanswered,
@@ -8,5 +8,5 @@ select
         as p50_seconds_left
 from @windows as windows
 left join marts.dim_channels as channels on windows.channel_key = channels.channel_key
-group by windows.channel_key, channels.name
+group by windows.channel_key, channel
 order by expired_unanswered desc, channel

@@ -1,7 +1,7 @@
 select
     windows.provider,
     windows.account,
-    channels.name as channel,
+    coalesce(channels.name, channels.channel_id) as channel,
     md5($pepper || windows.thread_key) as thread,
     windows.episode_number,
     windows.opened_at,

@@ -17,21 +17,24 @@ def show(sheet: Sheet) -> None:
     if not now["calls"]:
         parts.lead(sheet, sheet.t("calls.nothing"))
         return
-    parts.lead(
-        sheet,
-        sheet.t("calls.lead", share=sheet.percent(now["answered_inbound"], now["inbound"])),
-        sheet.t(
-            "calls.more",
-            count=now["missed"],
-            n=sheet.number(now["missed"]),
-            back=sheet.number(now["called_back"]),
-            p50=formats.duration(now["p50_callback_seconds"]),
-        ),
-    )
+    _lead(sheet, now)
     _tiles(sheet, now, before)
     n = sheet.t("calls_n", count=now["calls"], n=sheet.number(now["calls"]))
     _trend(sheet, n)
     _missed(sheet)
+
+
+def _lead(sheet: Sheet, now: Row) -> None:
+    back = sheet.number(now["called_back"])
+    if now["called_back"]:
+        p50 = formats.duration(now["p50_callback_seconds"])
+        back = sheet.t("calls.back_after", n=back, p50=p50)
+    share = sheet.percent(now["answered_inbound"], now["inbound"])
+    parts.lead(
+        sheet,
+        sheet.t("calls.lead", share=share) if now["inbound"] else sheet.t("calls.nobody_called"),
+        sheet.t("calls.more", count=now["missed"], n=sheet.number(now["missed"]), back=back),
+    )
 
 
 def _tiles(sheet: Sheet, now: Row, before: Row) -> None:

@@ -39,7 +39,9 @@ def _lead(sheet: Sheet, now: Row) -> None:
             "delivery.lead",
             delivered=sheet.percent(now["delivered"], now["outbound"]),
             read=sheet.percent(now["read"], now["delivered"]),
-        ),
+        )
+        if now["delivered"]
+        else sheet.t("delivery.undelivered"),
         sheet.t(
             "delivery.more",
             n=sheet.number(now["outbound"]),

@@ -58,7 +58,7 @@ def show(sheet: Sheet) -> None:
 def _lead(sheet: Sheet, now: dict[str, Any], week: dict[str, Any]) -> None:
     count = now["with_open_window"]
     sentence = sheet.t(
-        "now.lead",
+        "now.lead" if week["measured"] else "now.lead_unmeasured",
         p50=formats.duration(week["p50_seconds"]),
         waiting=sheet.t("now.wait", count=count, n=sheet.number(count)),
         risk=sheet.t("now.risk", count=now["at_risk"], n=sheet.number(now["at_risk"])),

@@ -61,6 +61,8 @@ def _lead(sheet: Sheet, now: Row) -> None:
         p50=formats.duration(now["p50_seconds"]),
         p90=formats.duration(now["p90_seconds"]),
     )
+    if not now["measured"]:
+        sentence = sheet.t("response.unmeasured")
     more = sheet.t(
         "response.more",
         n=sheet.number(now["measured"]),

@@ -45,12 +45,12 @@ def show(sheet: Sheet) -> None:
 def _lead(sheet: Sheet, now: Row, kinds: dict[str, Row]) -> None:
     people = kinds.get("human")
     if not people:
-        parts.lead(sheet, sheet.t("team.nothing"))
+        parts.lead(sheet, sheet.t("team.none_of_agents" if sheet.filters.agent else "team.nothing"))
         return
     parts.lead(
         sheet,
         sheet.t(
-            "team.lead",
+            "team.lead_at_least" if "unknown" in kinds else "team.lead",
             share=sheet.percent(people["answered"], now["answered"]),
             p50=formats.duration(people["p50_seconds"]),
         ),
@@ -70,7 +70,9 @@ def _agents(sheet: Sheet, now: Row) -> None:
             "p50": formats.duration(now["p50_seconds"]),
             "p90": formats.duration(now["p90_seconds"]),
             "sla": sheet.percent(*_judged(rows)),
-            "messages": sheet.number(sum(messages.values())) if messages else formats.NOTHING,
+            "messages": sheet.number(sum(messages.get(row["agent_key"], 0) for row in rows))
+            if messages
+            else formats.NOTHING,
         }
         parts.table(
             {
@@ -136,5 +138,5 @@ def _assigned(sheet: Sheet) -> None:
                 }
                 for row in rows
             ],
-            empty=sheet.t("team.no_assignments"),
+            empty=sheet.t("nothing" if sheet.filters.agent else "team.no_assignments"),
         )

@@ -35,21 +35,20 @@ def _lead(sheet: Sheet, now: Row) -> None:
         parts.lead(sheet, sheet.t("windows.nothing"))
         return
     closed = now["opened"] - now["still_open"]
-    parts.lead(
-        sheet,
-        sheet.t(
-            "windows.lead",
-            share=sheet.percent(now["answered"], closed),
-            count=now["expired_unanswered"],
-            n=sheet.number(now["expired_unanswered"]),
-        ),
-        sheet.t(
-            "windows.more",
-            opened=sheet.number(now["opened"]),
-            open=sheet.number(now["still_open"]),
-            left=formats.duration(now["p50_seconds_left"]),
-        ),
+    sentence = sheet.t(
+        "windows.lead",
+        share=sheet.percent(now["answered"], closed),
+        count=now["expired_unanswered"],
+        n=sheet.number(now["expired_unanswered"]),
     )
+    more = sheet.t(
+        "windows.more",
+        opened=sheet.number(now["opened"]),
+        open=sheet.number(now["still_open"]),
+    )
+    if now["answered"]:
+        more += " " + sheet.t("windows.more_left", left=formats.duration(now["p50_seconds_left"]))
+    parts.lead(sheet, sentence if closed else sheet.t("windows.none_ended"), more)
 
 
 def _tiles(sheet: Sheet, now: Row, before: Row) -> None:

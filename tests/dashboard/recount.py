@@ -51,7 +51,9 @@ class Marts:
                     dict(zip(columns, row, strict=True)) for row in cursor.fetchall()
                 ]
         self.zones = {r["channel_key"]: r["timezone"] for r in self["dim_channels"]}
-        self.channels = {r["channel_key"]: r["name"] for r in self["dim_channels"]}
+        self.channels = {
+            r["channel_key"]: r["name"] or r["channel_id"] for r in self["dim_channels"]
+        }
 
     def __getitem__(self, name: str) -> list[Row]:
         return self.rows[name]

@@ -279,7 +279,7 @@ def team_page(marts: Marts, says: Says) -> Expected:
             says.share(1, 1),
             *timed(answered),
             judged(answered),
-            says.n(sum(messages.values())),
+            says.n(sum(messages[key] for key, _ in ranked)),
         ),
         "table 1": said(
             *(
