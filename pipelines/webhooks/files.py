@@ -15,6 +15,7 @@ import gzip
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -112,10 +113,15 @@ def _lines(path: Path) -> Iterator[bytes]:
         ) from None
 
 
-def _opened(path: Path) -> IO[bytes]:
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """The file, unpacked. It is opened once: what was read of a pipe does not come again."""
     with path.open("rb") as file:
-        is_packed = file.read(2) == GZIP
-    return gzip.open(path, "rb") if is_packed else path.open("rb")  # type: ignore[return-value]
+        if file.peek(len(GZIP)).startswith(GZIP):
+            with gzip.GzipFile(fileobj=file) as unpacked:
+                yield unpacked  # type: ignore[misc]
+        else:
+            yield file
 
 
 def _arrived(line: bytes, owners: Owners, now: datetime) -> Arrived:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from datetime import timedelta
+from pathlib import Path
 
 import orjson
 import pytest
@@ -318,6 +319,14 @@ def test_every_form_of_a_line_is_read(tmp_path, pack):
     assert {each.body for each in found[:4]} == {text.encode()}
     assert found[2].headers == {"x-webhook-event": "a"}
     assert (found[2].received_at, found[4].body) == (T0, b"not json")
+
+
+@pytest.mark.parametrize("pack", [False, True])
+def test_a_pipe_is_read_from_its_first_byte(tmp_path, pack):
+    raw = lines(tmp_path / "events", *(message(f"wamid.{i}", i) for i in range(200)), pack=pack)
+    with subprocess.Popen(["cat", raw], stdout=subprocess.PIPE) as writer:
+        pipe = Path(f"/dev/fd/{writer.stdout.fileno()}")
+        assert len(list(read([pipe], OWNERS, now=T0))) == 200
 
 
 def test_a_file_is_loaded_once_beside_the_log_and_what_is_nobodys_is_kept(bench, tmp_path):
