@@ -11,6 +11,7 @@ from pipelines.receiver.log import open_log
 from pipelines.settings import Account, Settings
 from pipelines.settings.accounts import no_accounts_error
 from pipelines.warehouse import Warehouse
+from pipelines.warehouse.base import Published
 
 
 def examine(settings: Settings, rooms: Sequence[Provider], warehouse: Warehouse) -> list[Check]:
@@ -65,11 +66,11 @@ def _warehouse(warehouse: Warehouse) -> None:
 
 def _snapshot(warehouse: Warehouse) -> Check:
     """A new installation has none, and that is no fault."""
-    try:
-        is_there = warehouse.newest() is not None
-    except DoblecheckError as error:
-        return Check("published snapshot", str(error), error.hint)
-    if not is_there:
+    found: list[Published | None] = []
+    asked = _try("published snapshot", lambda: found.append(warehouse.newest()))
+    if asked.problem is not None:
+        return asked
+    if found == [None]:
         return Check("published snapshot: none yet, until the first: doblecheck run")
     return _try("published snapshot", lambda: _read(warehouse))
 
@@ -86,4 +87,7 @@ def _try(name: str, check: Callable[[], object]) -> Check:
         return Check(name, str(error), error.hint)
     except OSError as error:
         return Check(name, error.strerror or type(error).__name__, "check the folder's permissions")
+    except Exception as error:  # noqa: BLE001 - the other checks are told all the same
+        hint = "DOBLECHECK_TRACE=1 doblecheck run shows where; the trace may quote your data"
+        return Check(name, f"unexpected {type(error).__name__}", hint)
     return Check(name)

@@ -44,9 +44,17 @@ class Account(_Section):
         """The API key itself.
 
         Raises:
-            ConfigError: it is not set; the message lists every place that was looked at.
+            ConfigError: it is not set, and the message lists every place that was looked at; or
+                no header can carry it.
         """
-        return resolve(self.api_key, what=f"{self.provider} account {self.name!r}", key="api_key")
+        name = f"{self.provider} account {self.name!r}"
+        key = resolve(self.api_key, what=name, key="api_key")
+        if key.isascii() and key.isprintable():
+            return key
+        raise ConfigError(
+            f"the API key of {name} holds a character that no key has",
+            hint="copy it again: letters, digits and signs of ASCII, in one line",
+        )
 
 
 class Warehouse(_Section):

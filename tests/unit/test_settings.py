@@ -152,6 +152,17 @@ def test_a_missing_key_tells_where_it_was_looked_for(folder: Path) -> None:
     assert str(folder / "doblecheck.toml") in caught.value.hint
 
 
+@pytest.mark.parametrize("key", ["clave-ñ", "line\nbreak", "tab\there"])
+def test_a_key_that_no_header_can_carry_is_told_without_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("SHOP_KEY", key)
+    with pytest.raises(ConfigError) as caught:
+        _ = loaded(folder).accounts[0].key
+    assert "kapso account 'shop'" in str(caught.value)
+    assert key not in str(caught.value) + caught.value.hint
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -1,0 +1,56 @@
+"""`doctor`: what one check finds, or fails with, hides no other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from pipelines.commands.doctor import examine
+from pipelines.providers import find
+from pipelines.settings import Account, Settings
+from pipelines.warehouse.embedded import DuckDBWarehouse
+
+
+def settings_of(folder: Path, *keys: str) -> Settings:
+    accounts = [
+        Account(
+            provider="kapso", name=f"shop-{i}", api_key=SecretStr(key), base_url="http://[::1]:9"
+        )
+        for i, key in enumerate(keys)
+    ]
+    return Settings(folder=folder, accounts=accounts)
+
+
+def problems(settings: Settings, warehouse: DuckDBWarehouse) -> dict[str, str | None]:
+    return {check.name: check.problem for check in examine(settings, find(), warehouse)}
+
+
+def test_a_key_that_cannot_be_sent_is_told_and_so_is_the_rest(tmp_path: Path) -> None:
+    warehouse = DuckDBWarehouse(tmp_path / "warehouse.duckdb", tmp_path)
+    found = problems(settings_of(tmp_path, "clave-ñ", ""), warehouse)
+    assert "a character that no key has" in str(found["key of kapso:shop-0"])
+    assert "api_key is not set" in str(found["key of kapso:shop-1"])
+    assert found[f"warehouse {warehouse.name}"] is None
+
+
+class Odd(DuckDBWarehouse):
+    """Fails in a way that nobody thought of."""
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        raise ValueError("what customers wrote")
+        yield
+
+    def newest(self) -> None:
+        raise ValueError("what customers wrote")
+
+
+def test_a_check_that_fails_unexpectedly_is_told_without_its_words(tmp_path: Path) -> None:
+    warehouse = Odd(tmp_path / "warehouse.duckdb", tmp_path)
+    found = problems(settings_of(tmp_path), warehouse)
+    assert found[f"warehouse {warehouse.name}"] == "unexpected ValueError"
+    assert found["published snapshot"] == "unexpected ValueError"
+    assert found["business hours"] is None
