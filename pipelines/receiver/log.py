@@ -111,11 +111,14 @@ class DeliveryLog(Protocol):
         """
         ...
 
-    def check(self) -> None:
-        """Write and commit something that is no delivery.
+    def check(self, size: int = 0) -> None:
+        """Write and commit something that is no delivery, and leave nothing of it.
+
+        Args:
+            size: of what is written, in bytes, at least.
 
         Raises:
-            LogError: no delivery could be stored either.
+            LogError: no delivery of that size could be stored either.
         """
         ...
 

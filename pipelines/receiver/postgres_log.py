@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from itertools import count
+from os import urandom
 from threading import Lock
 from typing import Any, cast
 
@@ -160,11 +161,15 @@ class PostgresLog:
         firsts = {places[0] for places in fresh}
         return [i in firsts for i in range(len(arrivals))]
 
-    def check(self) -> None:
-        """Write and commit something that is no delivery."""
+    def check(self, size: int = 0) -> None:
+        """Write and commit something that is no delivery, and leave nothing of it."""
         sql = "update receiver.progress set sequence = sequence + 1 where name = 'checked'"
         with self._writing() as connection:
             connection.execute(sql)
+            if size:  # the server writes what is taken back, too
+                with connection.transaction(force_rollback=True):
+                    now = datetime.now(UTC)
+                    connection.execute(INSERT, (-1, "", "", now, "{}", urandom(size), b"", 0))
 
     def read(self, after: int, limit: int) -> list[Delivery]:
         """The deliveries that follow a sequence, in order."""

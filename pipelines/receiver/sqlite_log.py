@@ -101,14 +101,18 @@ class SqliteLog:
         failpoint("log.committed")
         return is_new
 
-    def check(self) -> None:
-        """Write and commit something that is no delivery."""
+    def check(self, size: int = 0) -> None:
+        """Write and commit something that is no delivery, and leave nothing of it."""
         sql = """
             insert into progress (name, sequence) values ('checked', 1)
             on conflict (name) do update set sequence = sequence + 1
         """
         with self._lock, _told(self.path), _transaction(self._writer()) as connection:
             connection.execute(sql)
+            if size:  # what is dropped is overwritten: its pages go to the disk all the same
+                connection.execute("create table checked (bytes blob)")
+                connection.execute("insert into checked values (zeroblob(?))", (size,))
+                connection.execute("drop table checked")
 
     def read(self, after: int, limit: int) -> list[Delivery]:
         """The deliveries that follow a sequence, in order."""

@@ -43,7 +43,7 @@ class Writer:
         on_commit: told the seconds that each commit took, in that thread.
 
     Attributes:
-        failure: what went wrong with the last commit; None when it went well.
+        failure: what went wrong with a commit; None once one of that size goes well.
     """
 
     log: DeliveryLog
@@ -51,6 +51,7 @@ class Writer:
     failure: LogError | None = None
     _queue: deque[_Waiting] = field(default_factory=deque)
     _changed: threading.Condition = field(default_factory=threading.Condition)
+    _failed_bytes: int = 0  # the most that could not be stored since it went well
     _is_closing: bool = False
     _began_at: float | None = None
     _thread: threading.Thread | None = None
@@ -123,28 +124,32 @@ class Writer:
         if isinstance(self.failure, LogBroken):
             return self.failure
         real = [arrival for arrival in arrivals if arrival is not None]
+        size = sum(len(arrival.body) for arrival in real)
         try:
             if real:
-                fresh = iter(self.log.append(real))
+                is_new = self.log.append(real)
+                written = sum(len(each.body) for each, new in zip(real, is_new, strict=True) if new)
             else:
-                self.log.check()
-                fresh = iter(())
+                self.log.check(self._failed_bytes)
+                is_new, written = [], self._failed_bytes
         except LogError as error:
-            self._fail(error)
+            self._fail(error, size)
             return error
         except Exception as error:  # noqa: BLE001 - no failure may end this thread
             problem = LogError(f"the delivery log failed ({type(error).__name__})")
-            self._fail(problem)
+            self._fail(problem, size)
             return problem
-        if self.failure is not None:
+        # A full disk still takes a small row: only as much as failed tells that it is well again.
+        if self.failure is not None and written >= self._failed_bytes:
             LOGGER.warning("the delivery log can be written again")
-            self.failure = None
+            self.failure, self._failed_bytes = None, 0
+        fresh = iter(is_new)
         return [arrival is not None and next(fresh) for arrival in arrivals]
 
-    def _fail(self, error: LogError) -> None:
+    def _fail(self, error: LogError, size: int) -> None:
         if str(error) != str(self.failure):
             LOGGER.error("%s; hint: %s", error, error.hint or "see the receiver's page")
-        self.failure = error
+        self.failure, self._failed_bytes = error, max(size, self._failed_bytes)
 
 
 def _settle(batch: list[_Waiting], outcome: list[bool] | LogError) -> None:

@@ -252,10 +252,10 @@ class Failing(SqliteLog):
             raise self.failure
         return super().append(arrivals)
 
-    def check(self) -> None:
+    def check(self, size: int = 0) -> None:
         if self.failure:
             raise self.failure
-        super().check()
+        super().check(size)
 
 
 @pytest.fixture
@@ -284,6 +284,25 @@ def test_what_cannot_be_stored_is_not_acknowledged_until_it_can(
             assert (await found.post()).status_code == 200
             assert [d.body for d in failing.read(0, 1000)] == [BODY]
             assert found.counted() == {"accepted": 1, "log": 100}
+
+    asyncio.run(scene())
+
+
+def test_room_for_a_small_row_is_not_health_while_a_delivery_finds_none(tmp_path: Path) -> None:
+    log = SqliteLog(tmp_path / "deliveries.db")
+
+    async def scene() -> None:
+        async with house(tmp_path, log=log) as found:
+            assert (await found.post()).status_code == 200
+            assert log._connection
+            [(pages,)] = log._connection.execute("pragma page_count")
+            log._connection.execute(f"pragma max_page_count = {pages}")
+            assert (await found.post(b"x" * MOST)).status_code == 503
+            assert (await found.post(b"small")).status_code == 200
+            assert [await healthy(found) for _ in range(3)] == [503, 503, 503]
+            log._connection.execute("pragma max_page_count = 1000")
+            assert await healthy(found) == 200
+            assert (await found.post(b"x" * MOST)).status_code == 200
 
     asyncio.run(scene())
 

@@ -78,6 +78,23 @@ def test_a_log_that_nobody_wrote_is_empty_and_is_not_made(log: DeliveryLog, tmp_
     assert not (tmp_path / "data").exists()
 
 
+def test_a_check_writes_as_much_as_it_is_told_and_leaves_nothing(log: DeliveryLog) -> None:
+    for _ in range(2):
+        log.check(100_000)
+    assert log.backlog() == Backlog(records=0, oldest_at=None, last_sequence=0, ingested=0)
+    log.append([arrival(b"first")])
+    assert [delivery.sequence for delivery in log.read(0, 10)] == [1]
+
+
+def test_a_check_of_a_size_needs_its_room(file_log: SqliteLog) -> None:
+    file_log.check()
+    [(pages,)] = file_log._connection.execute("pragma page_count")
+    file_log._connection.execute(f"pragma max_page_count = {pages}")
+    file_log.check()
+    with pytest.raises(LogError, match="no room"):
+        file_log.check(50_000)
+
+
 def test_the_same_body_again_is_counted_and_adds_no_record(log: DeliveryLog) -> None:
     assert log.append([arrival(), arrival(minute=1)]) == [True, False]
     assert log.append([arrival(minute=2)]) == [False]
