@@ -111,7 +111,14 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 }
 """Table → what makes two events one. Never a header: only the body is signed."""
 
+PEOPLE = ("phone", "bsuid")
+"""Columns that are ids, too."""
+
 LONGEST_NAME = 80
+
+LONGEST_ID = 500
+LONGEST_KEY = 2000
+"""In bytes. An index of PostgreSQL takes no more than 2,704 for all its columns."""
 
 
 @dataclass(frozen=True)
@@ -136,11 +143,14 @@ class Problem:
 
     Attributes:
         reason: what is wrong, in words that quote nothing of it.
-        part: the part itself, as JSON types.
+        part: the part itself, as JSON types; None: all of the body.
     """
 
     reason: str
     part: Any
+
+
+TOO_LONG = Problem(f"an id of more than {LONGEST_ID} bytes", None)
 
 
 @dataclass
@@ -158,8 +168,12 @@ class Reading:
     problems: list[Problem] = field(default_factory=list)
 
     def add(self, table: str, **values: object) -> None:
-        """Note an event."""
-        self.events.append(event(table, **values))
+        """Note an event; what no index could hold is told as a problem, once."""
+        made = event(table, **values)
+        if _is_indexable(made):
+            self.events.append(made)
+        elif TOO_LONG not in self.problems:
+            self.problems.append(TOO_LONG)
 
     def on(self, channel_id: str | None) -> str | None:
         """Note a channel that the body is about; return it."""
@@ -204,6 +218,13 @@ def event(table: str, **values: object) -> Event:
     by_name = dict(zip(TABLES[table], row, strict=True))
     key = "|".join(by_name[name] or "" for name in KEYS[table])
     return Event(table, row, key, hashlib.blake2b(orjson.dumps(row), digest_size=12).hexdigest())
+
+
+def _is_indexable(made: Event) -> bool:
+    named = zip(TABLES[made.table], made.values, strict=True)
+    ids = [value or "" for name, value in named if name.endswith("_id") or name in PEOPLE]
+    is_short = all(len(value.encode()) <= LONGEST_ID for value in ids)
+    return is_short and len(made.key.encode()) <= LONGEST_KEY
 
 
 def as_text(value: object) -> str | None:

@@ -1,6 +1,7 @@
 """Ingest into PostgreSQL gives what ingest into DuckDB gives."""
 
 from datetime import datetime
+from hashlib import sha256
 
 import pytest
 from hook_bench import NUMBER, T0, Bench, arrival, message, meta
@@ -10,12 +11,15 @@ from pipelines.providers import find
 from pipelines.warehouse.postgres import PostgresWarehouse
 from pipelines.webhooks.ingest import ingest
 
+LONG = "".join(sha256(bytes([i])).hexdigest() for i in range(100))  # no page of an index holds it
 ARRIVALS = [
     *(arrival(message(f"wamid.{i}", i), x_webhook_event="other") for i in range(30)),
     arrival(b"broken \x00 \xff"),
     arrival({"type": "x", "batch": True, "data": [message("wamid.1", 1), "?"]}),
     arrival(meta("messages", messages=[{"id": "m", "type": "text", "from": "1"}])),
     arrival(message("foreign", 1), account="other"),
+    arrival(message(f"wamid.{LONG}", 1)),
+    arrival({"type": "x", "batch": True, "data": [message("wamid.2", 2), message(LONG, 3)]}),
 ]
 
 

@@ -158,6 +158,10 @@ ODD = [
     (meta("calls", calls=["?"]), "a call without an id"),
     ({"batch": True, "data": ["?"]}, "an item of a batch is no object"),
     ({"message": {"message_type": "text", "id": "1"}}, "a message without the network's id"),
+    ({"batch": True, "data": {"message": {}}}, "a batch without a list"),
+    ({"batch": True, "type": "whatsapp.message.received"}, "a batch without a list"),
+    (message("wamid." + "x" * 500, 1), "an id of more than 500 bytes"),
+    (message("wamid.1", 1, status="x" * 3000), "an id of more than 500 bytes"),
 ]
 
 
@@ -239,7 +243,7 @@ def test_a_reader_that_reads_better_reads_everything_again(bench, monkeypatch):
     bench.receive(*some(3))
     bench.ingest()
     reader = find()[0].webhooks
-    monkeypatch.setattr(reader, "VERSION", "2")
+    monkeypatch.setattr(reader, "VERSION", "better")
     monkeypatch.setattr(reader, "read", reader_that_finds_nothing)
     assert bench.ingest().understood.deliveries == 3
     assert count(bench, "messages") == 0

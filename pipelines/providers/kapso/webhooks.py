@@ -26,7 +26,7 @@ from pipelines.providers.kapso.webhooks_meta import (
     text_length,
 )
 
-VERSION = "1"
+VERSION = "2"
 """Goes up when a body is read differently: then every delivery is read again."""
 
 SECRETS = frozenset({"media_url", "secret_key", "webhook_verify_token"})
@@ -66,6 +66,10 @@ def read(body: Any) -> Reading:
 
 def _batch(body: dict[str, Any], found: Reading) -> None:
     """Every delivery of a webhook that buffers is a batch, even of one."""
+    if not isinstance(body.get("data"), list):
+        found.name = name_of(body.get("type"))
+        found.reject("a batch without a list", body)
+        return
     names = {_item(item, found) for item in listed(body.get("data"))} - {None}
     found.name = min(names) if len(names) == 1 else name_of(body.get("type"))  # type: ignore[type-var]
     info = part(body, "batch_info")
