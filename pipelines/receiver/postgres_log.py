@@ -31,6 +31,14 @@ CHUNK_ROWS = 200
 READ_ROWS = 100
 """Rows that come from the server at once: with the largest bodies, some hundred megabytes."""
 
+OPENED = {
+    "application_name": "doblecheck receiver",
+    "connect_timeout": "4",
+    "keepalives_idle": "10",
+    "tcp_user_timeout": "5000",
+}
+"""How connections are opened where the URL does not say it otherwise: a sender waits for us."""
+
 TABLES = (
     # `if not exists` asks for the right to create also when there is nothing to create.
     "do $$ begin if to_regnamespace('receiver') is null then create schema receiver; end if; "
@@ -288,13 +296,9 @@ class PostgresLog:
 
     def _connect(self) -> psycopg.Connection[Any]:
         return psycopg.connect(
-            **cast("dict[str, Any]", self._options),
+            **cast("dict[str, Any]", OPENED | self._options),
             autocommit=True,
             prepare_threshold=None,
-            application_name="doblecheck receiver",
-            connect_timeout=4,
-            keepalives_idle=10,
-            tcp_user_timeout=5000,
         )
 
     def _make_tables(self, connection: psycopg.Connection[Any]) -> None:

@@ -55,6 +55,9 @@ READER_SECONDS = 60
 
 SECRET = "DBT_ENV_SECRET_DOBLECHECK"  # noqa: S105 - dbt hides the values of such names in its logs
 
+OPENED = {"application_name": "doblecheck", "connect_timeout": "15", "keepalives_idle": "30"}
+"""How connections are opened where the URL does not say it otherwise."""
+
 BUILD_OPTIONS = (
     "-c TimeZone=UTC -c jit=off -c work_mem=64MB -c random_page_cost=1.1"
     " -c default_statistics_target=30"
@@ -93,7 +96,7 @@ class PostgresWarehouse(Warehouse):
 
     def __init__(self, url: str, data_dir: Path) -> None:
         self.data_dir = data_dir
-        self._options = connection_options(url)
+        self._options = OPENED | connection_options(url)
         host = self._options["host"]
         self.name = f"postgresql://{host}:{self._options['port']}/{self._options['dbname']}"
         self._holder: psycopg.Connection[Any] | None = None
@@ -388,9 +391,9 @@ class PostgresWarehouse(Warehouse):
             "password": f"{{{{ env_var('{SECRET}') }}}}",
             "dbname": self._options["dbname"],
             "schema": "marts",
-            "application_name": "doblecheck",
-            "connect_timeout": 15,
-            "keepalives_idle": 30,
+            "application_name": self._options["application_name"],
+            "connect_timeout": int(self._options["connect_timeout"]),
+            "keepalives_idle": int(self._options["keepalives_idle"]),
             "retries": 2,
             **tls,
         }
@@ -409,9 +412,6 @@ class PostgresWarehouse(Warehouse):
                 autocommit=True,
                 cursor_factory=psycopg.RawCursor,
                 prepare_threshold=None,
-                application_name="doblecheck",
-                connect_timeout=15,
-                keepalives_idle=30,
             )
         except psycopg.Error as error:
             raise not_opened(error, self.name) from None

@@ -130,7 +130,9 @@ def test_a_mistake_in_the_url_is_told_without_it(shop: Shop, name: str) -> None:
 
 
 def test_the_password_stands_in_no_file(shop: Shop) -> None:
-    shop.call("build", SHOP_DATABASE=shop.environment["SHOP_DATABASE"] + "?connect_timeout=3")
+    options = "?connect_timeout=9&application_name=shop&keepalives_idle=60"
+    built = shop.call("build", SHOP_DATABASE=shop.environment["SHOP_DATABASE"] + options)
+    assert built.returncode == 0, built.stderr
     words = (PASSWORD.encode(), quote(PASSWORD, safe="").encode())
     paths = [path for path in shop.folder.rglob("*") if path.is_file()]
     assert len(paths) > 5

@@ -357,6 +357,14 @@ def test_a_database_that_restarts_is_used_again(postgres: Server, postgres_url: 
     log.close()
 
 
+def test_what_the_url_sets_is_the_users_word(postgres_url: str) -> None:
+    log = PostgresLog(f"{postgres_url}?application_name=shop&connect_timeout=9&keepalives_idle=60")
+    assert log.append([arrival()]) == [True]
+    with log._writing() as connection:
+        assert connection.execute("show application_name").fetchone() == ("shop",)
+    log.close()
+
+
 def test_a_server_that_forgets_is_told_not_to(postgres_url: str) -> None:
     log = PostgresLog(postgres_url)
     log.check()
