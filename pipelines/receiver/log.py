@@ -129,6 +129,11 @@ class DeliveryLog(Protocol):
         """
         ...
 
+    def identity(self) -> int | None:
+        """The number that was drawn when the log was made: another log's sequences say nothing of
+        this one's. None when there is no log, or one of before they had it."""
+        ...
+
     def last_sequence(self) -> int:
         """The highest sequence ever given; 0 when there is none."""
         ...

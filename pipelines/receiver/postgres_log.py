@@ -58,12 +58,12 @@ TABLES = (
     """,
     """
     create table if not exists receiver.progress (
-        name text primary key, -- last: given; ingested: noted by ingest; checked: no meaning
+        name text primary key, -- last: given; ingested: noted by ingest; checked: no meaning; id
         sequence bigint not null
     )
     """,
-    "insert into receiver.progress values ('last', 0), ('ingested', 0), ('checked', 0) "
-    "on conflict do nothing",
+    "insert into receiver.progress values ('last', 0), ('ingested', 0), ('checked', 0), "
+    "('id', hashtextextended(gen_random_uuid()::text, 0)) on conflict do nothing",
 )
 
 # A commit is on disk when it returns, whatever the server's default is; and none waits for longer
@@ -193,6 +193,13 @@ class PostgresLog:
                     break
                 after = found[-1].sequence
         return found
+
+    def identity(self) -> int | None:
+        """The number that was drawn when the tables were made."""
+        sql = "select sequence from receiver.progress where name = 'id'"
+        with self._reading() as connection:
+            row = connection.execute(sql).fetchone() if connection else None
+        return int(row[0]) if row else None
 
     def last_sequence(self) -> int:
         """The highest sequence ever given."""

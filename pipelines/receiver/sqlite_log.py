@@ -47,6 +47,9 @@ create table if not exists progress (
     name text primary key,
     sequence integer not null
 ) strict;
+-- A log that was used before logs had an id stays without: its position goes by no id.
+insert or ignore into progress select 'id', random()
+where not exists (select 1 from sqlite_sequence where name = 'deliveries');
 """
 
 SETTINGS = """
@@ -125,6 +128,11 @@ class SqliteLog:
                 if size >= READ_BYTES:
                     break
         return found
+
+    def identity(self) -> int | None:
+        """The number that was drawn when the file was made."""
+        with self._reader() as connection:
+            return _number(connection, "select sequence from progress where name = 'id'") or None
 
     def last_sequence(self) -> int:
         """The highest sequence ever given."""

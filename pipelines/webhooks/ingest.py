@@ -104,7 +104,8 @@ def ingest(
     store = _Store(warehouse, rooms, now or datetime.now(UTC))
     after = 0
     with store.opened() as connection:
-        after = _position(connection, deliveries)
+        name = _position_name(deliveries)
+        after = _position(connection, deliveries, name)
         while not is_stopping() and (found := deliveries.read(after, chunk)):
             after = found[-1].sequence
             arrived = [
@@ -119,7 +120,7 @@ def ingest(
                 )
                 for each in found
             ]
-            store.add(connection, arrived, position=after)
+            store.add(connection, arrived, position=(name, after))
         store.understand(connection, chunk)
     failpoint("ingest.loaded")
     if after:
@@ -146,9 +147,17 @@ def ingest_arrived(
     return store.finish()
 
 
-def _position(connection: Connection, deliveries: DeliveryLog) -> int:
-    """Where to read on. A log that is shorter than what was read is another log."""
-    position = webhook_tables.read_position(connection, POSITION)
+def _position_name(deliveries: DeliveryLog) -> str:
+    """What the position in this log is called: another log is read from its start, also when it is
+    longer by now than the first one was."""
+    identity = deliveries.identity()
+    return POSITION if identity is None else f"{POSITION} {identity}"
+
+
+def _position(connection: Connection, deliveries: DeliveryLog, name: str) -> int:
+    """Where to read on. A log that is shorter than what was read is another log, or an older copy
+    of it."""
+    position = webhook_tables.read_position(connection, name)
     last = deliveries.last_sequence()
     if last < position:
         log.warning("the delivery log ends before the last position: it is read from its start")
@@ -173,9 +182,13 @@ class _Store:
         return self._warehouse.connect()
 
     def add(
-        self, connection: Connection, arrived: Sequence[Arrived], *, position: int | None = None
+        self,
+        connection: Connection,
+        arrived: Sequence[Arrived],
+        *,
+        position: tuple[str, int] | None = None,
     ) -> None:
-        """Store a portion, and with it how far the log is read."""
+        """Store a portion, and with it how far the log of this name is read."""
         failpoint("ingest.read")
         load = webhook_tables.load_id()
         placed = [each for each in arrived if each.account and each.provider]
@@ -187,7 +200,7 @@ class _Store:
             self._reject(connection, unplaced, load)
             failpoint("ingest.inserted")
             if position is not None:
-                webhook_tables.save_position(connection, POSITION, position, self.now)
+                webhook_tables.save_position(connection, *position, self.now)
         failpoint("ingest.stored")
         self._done.read += len(arrived)
         self._done.stored += len(rows)

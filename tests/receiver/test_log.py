@@ -95,6 +95,24 @@ def test_a_check_of_a_size_needs_its_room(file_log: SqliteLog) -> None:
         file_log.check(50_000)
 
 
+def test_a_log_has_an_id_of_its_own_from_its_first_append_on(
+    log: DeliveryLog, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    assert log.identity() is None
+    log.append([arrival()])
+    identity = log.identity()
+    assert identity is not None
+    log.close()
+    log.append([arrival(b"more")])
+    assert log.identity() == identity
+    is_file = isinstance(log, SqliteLog)
+    place = tmp_path / "other.db" if is_file else request.getfixturevalue("postgres").database()
+    other = _log_of(place)
+    other.append([arrival()])
+    assert other.identity() not in (None, identity)
+    other.close()
+
+
 def test_the_same_body_again_is_counted_and_adds_no_record(log: DeliveryLog) -> None:
     assert log.append([arrival(), arrival(minute=1)]) == [True, False]
     assert log.append([arrival(minute=2)]) == [False]

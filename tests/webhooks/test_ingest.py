@@ -47,9 +47,10 @@ def stored(bench):
     return {
         table: sorted(
             str({k: v for k, v in row.items() if k not in ("_dlt_load_id", "updated_at")})
-            for row in bench.rows(f"select * from raw_webhooks.{table}")
+            for row in bench.rows(f"select {columns} from raw_webhooks.{table}")
         )
         for table in webhook_tables.COLUMNS
+        for columns in ["position" if table == "positions" else "*"]  # named by the log's own id
     }
 
 
@@ -266,6 +267,33 @@ def test_a_log_that_began_anew_is_read_from_its_start(bench, tmp_path):
     assert (done.stored, done.known, count(bench)) == (1, 1, 6)
     ids = bench.one("select count(distinct delivery_id) as n from raw_webhooks.deliveries")
     assert ids["n"] == 6
+
+
+def test_another_log_is_read_from_its_start_also_when_it_is_longer(bench, tmp_path):
+    from pipelines.receiver.sqlite_log import SqliteLog
+
+    first = bench.log
+    bench.receive(*some(2))
+    bench.ingest()
+    bench.log = SqliteLog(tmp_path / "another.db")
+    bench.receive(*(arrival(message(f"wamid.new{i}", i)) for i in range(5)))
+    assert (bench.ingest().stored, bench.ingest().read, count(bench)) == (5, 0, 7)
+    bench.log = first
+    assert bench.ingest().read == 0
+
+
+def test_a_log_of_before_logs_had_ids_goes_on_where_it_was(bench):
+    bench.receive(*some(2))
+    with bench.log._reader() as connection:
+        connection.execute("pragma query_only = off")
+        connection.execute("delete from progress where name = 'id'")
+    bench.ingest()
+    assert bench.rows("select name, position from raw_webhooks.positions") == [
+        {"name": "log", "position": 2}
+    ]
+    bench.log.close()
+    bench.receive(arrival(message("wamid.9", 9)))
+    assert (bench.log.identity(), bench.ingest().read) == (None, 1)
 
 
 def test_old_deliveries_leave_the_log_once_they_are_loaded(bench):
