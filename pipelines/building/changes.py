@@ -155,7 +155,11 @@ def _touch_nothing(connection: Connection) -> None:
 
 def _differing(watched: Watched, fingerprint: str) -> str:
     """SQL that notes the rows of one table without a counterpart among those that were built, and
-    the other way round: one join, one pass over each."""
+    the other way round: one join, one pass over each.
+
+    A counterpart has the same id, too: where a fingerprint is of a row's place, as on PostgreSQL,
+    another row may have moved there, since `vacuum full` closes the gap that a deleted one left.
+    """
     return f"""
         insert into intermediate.touched (kind, key)
         with present as (
@@ -169,7 +173,8 @@ def _differing(watched: Watched, fingerprint: str) -> str:
         differing as (
             select distinct coalesce(present.id, built.id) as id
             from present
-            full join built on present.fingerprint = built.fingerprint
+            full join built
+                on present.fingerprint = built.fingerprint and present.id = built.id
             where present.id is null or built.id is null
         )
         select '{watched.name}', id from differing
