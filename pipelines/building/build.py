@@ -282,7 +282,7 @@ def _prepared(warehouse: Warehouse) -> Iterator[Connection]:
         except DoblecheckError:
             raise
         except Exception as error:  # noqa: BLE001 - of either engine
-            raise BuildFailed(
+            raise warehouse.explain(error) or BuildFailed(
                 f"the build could not be prepared: {type(error).__name__}",
                 hint="a raw table or a view of the staging schema is not what the models expect",
             ) from None

@@ -39,6 +39,39 @@ SETTINGS: dict[str, dict[str, str]] = {
 }
 
 
+HAND_OVER = f"""
+do $$
+declare
+    t record;
+begin
+    for t in
+        with made as (
+            select
+                relnamespace as schema, relowner as owner, oid::regclass::text as name,
+                case relkind when 'v' then 'view' when 'S' then 'sequence' else 'table' end as kind
+            from pg_class
+            where relkind in ('r', 'p', 'v', 'S') and not exists (
+                select from pg_depend -- the sequence of a column, which goes with its table
+                where objid = pg_class.oid and deptype in ('a', 'i') and relkind = 'S'
+            )
+            union all
+            select pronamespace, proowner, oid::regprocedure::text, 'routine' from pg_proc
+        )
+        select kind, name, rolname as role
+        from made
+        inner join pg_namespace on schema = pg_namespace.oid
+        inner join pg_roles on nspowner = pg_roles.oid
+        where
+            rolname in ('{LOADER}', '{BUILDER}') and owner <> nspowner
+            and pg_has_role(owner, 'usage') and pg_has_role(nspowner, 'member')
+    loop
+        execute format('alter %s %s owner to %I', t.kind, t.name, t.role);
+    end loop;
+end $$"""
+"""Gives what this role has in the loader's and the builder's schemas to them. Where `init-db` was
+not run no schema is theirs, and nothing happens."""
+
+
 def schemas(rooms: Iterable[Provider]) -> dict[str, str]:
     """Schema → the role that owns it."""
     raw = [schema for room in rooms for schema in (room.schema, f"{room.schema}_staging")]
@@ -57,6 +90,7 @@ def statements(rooms: Iterable[Provider]) -> Iterator[str]:
     yield _database()
     for schema, owner in owners.items():
         yield from _schema(schema, owner)
+    yield HAND_OVER
     yield from _rights(owners)
     yield secure(rooms)
 
@@ -93,15 +127,6 @@ def _schema(schema: str, owner: str) -> Iterator[str]:
     )
     yield f"alter schema {schema} owner to {owner}"
     yield f"revoke all on schema {schema} from public"
-    yield (
-        "do $$ declare name text; begin for name in select format('%s %s', "
-        "case relkind when 'v' then 'view' when 'S' then 'sequence' else 'table' end, "
-        f"oid::regclass) from pg_class where relnamespace = '{schema}'::regnamespace "
-        f"and relkind in ('r', 'p', 'v', 'S') and pg_get_userbyid(relowner) <> '{owner}' "
-        "and not exists (select from pg_depend where pg_depend.objid = pg_class.oid "
-        "and deptype in ('a', 'i') and relkind = 'S') "
-        f"loop execute format('alter %s owner to {owner}', name); end loop; end $$"
-    )
     yield (
         f"do $$ declare role text; begin for role in select rolname from pg_roles "
         f"where rolname in ({_list(OUTSIDERS)}) loop "

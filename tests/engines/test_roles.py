@@ -199,5 +199,45 @@ def test_a_role_that_may_not_is_told_so(place: Place, tmp_path: Path) -> None:
         assert connection.execute("select count(*) from marts.fct_messages").fetchall() == [(1,)]
 
 
+def test_what_another_role_made_is_handed_over(postgres: Server, tmp_path: Path) -> None:
+    """As when the first run was the superuser's, and the roles came later."""
+    url = postgres.database()
+    first = PostgresWarehouse(url, tmp_path)
+    first.ensure_raw_tables(find())
+    with first.connect() as connection:
+        first.prepare_build(connection)
+        connection.execute("create sequence raw_kapso.numbers")
+        connection.execute("create table raw_kapso.of_dlt (id bigint generated always as identity)")
+    first.make_roles(find())
+    assert strangers(postgres, url.rsplit("/", 1)[1]) == []
+    builder = PostgresWarehouse(postgres.url(url.rsplit("/", 1)[1], BUILDER), tmp_path)
+    with builder.connect() as connection:
+        builder.prepare_build(connection)
+
+
+def strangers(server: Server, database: str) -> list[tuple[object, ...]]:
+    """What does not belong to the role that its schema belongs to."""
+    return server.run(
+        f"""
+        with made as (
+            select relnamespace as schema, relname as name, relowner as owner
+            from pg_class where relkind in ('r', 'v', 'S')
+            union all
+            select pronamespace, proname, proowner from pg_proc
+        )
+        select nspname, name, pg_get_userbyid(owner)
+        from made inner join pg_namespace on schema = pg_namespace.oid
+        where pg_get_userbyid(nspowner) in ('{LOADER}', '{BUILDER}') and owner <> nspowner
+        """,
+        database,
+    )
+
+
+def test_a_build_of_a_role_that_may_not_is_told_so(place: Place, tmp_path: Path) -> None:
+    loader = PostgresWarehouse(place.url(LOADER), tmp_path)
+    with pytest.raises(WarehouseError, match="may not do this"):
+        building.build(loader)
+
+
 def test_the_sql_names_no_password() -> None:
     assert not [sql for sql in statements(find()) if "password" in sql.lower()]
