@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from real_postgres import PASSWORD, Server
 
 from pipelines.building import build as building
 from pipelines.errors import WarehouseError
+from pipelines.events.webhook_tables import understand
 from pipelines.providers import find
 from pipelines.warehouse.postgres import PostgresWarehouse
 from pipelines.warehouse.postgres_roles import OUTSIDERS, ROLES, schemas, statements
@@ -237,6 +239,19 @@ def test_a_build_of_a_role_that_may_not_is_told_so(place: Place, tmp_path: Path)
     loader = PostgresWarehouse(place.url(LOADER), tmp_path)
     with pytest.raises(WarehouseError, match="may not do this"):
         building.build(loader)
+
+
+def test_the_builder_understands_what_the_loader_ingested(place: Place, tmp_path: Path) -> None:
+    body = {"message": {"id": "wamid.1", "kapso": {"direction": "inbound"}, "text": {"body": "a"}}}
+    loader = PostgresWarehouse(place.url(LOADER), tmp_path)
+    with loader.connect() as connection:
+        rows = [("kapso", "shop", 1, json.dumps(body)), ("kapso", "shop", 2, "no JSON")]
+        names = "provider, account, delivery_id, payload"
+        loader.insert(connection, f"raw_webhooks.deliveries ({names})", rows)
+    builder = PostgresWarehouse(place.url(BUILDER), tmp_path)
+    with builder.connect() as connection:
+        understood = understand(builder, connection, find())
+    assert (understood.events, understood.rejected) == (1, 1)
 
 
 def test_the_sql_names_no_password() -> None:
