@@ -17,27 +17,23 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pipelines.care.erased import GONE, Erased
+from pipelines.care.erased import Erased
+from pipelines.care.rewriting import forget_copies, rewrite
 from pipelines.errors import UsageError, WarehouseError
-from pipelines.events import TABLES as EVENT_TABLES
 from pipelines.events import webhook_tables
 from pipelines.phones import phone_key
-from pipelines.provider import COMMON_COLUMNS, SHARED_TABLES, Provider, Table
-from pipelines.reading.landing import Record
+from pipelines.provider import Provider
 
 if TYPE_CHECKING:
     from pipelines.receiver.log import Delivery, DeliveryLog
     from pipelines.warehouse import Connection, Warehouse
-
-NEEDLES = 200
-"""Ids looked for in one statement."""
 
 SHORTEST = 6
 """A shorter id says too little to look for it in a text."""
@@ -126,7 +122,8 @@ def erase(
 ) -> Report:
     """Erase a person from everything but the marts, which the caller then builds from scratch.
 
-    The caller holds the warehouse's lock. It may be done again, after a failure too.
+    The caller holds the warehouse's lock. It may be done again, after a failure too: the warehouse
+    is rewritten in one transaction, and what follows it needs no more than the keyed hashes.
 
     Raises:
         UsageError: neither a phone nor a contact, or nobody has it.
@@ -134,25 +131,21 @@ def erase(
     warehouse.ensure_raw_tables(rooms)
     with warehouse.connect() as connection:
         person = find(connection, phone=phone, contact=contact)
-        erased = _remember(connection, warehouse, person)
-    with warehouse.connect() as connection:
-        needles = person.needles()
-        rows = sum(
-            _rewrite_table(warehouse, connection, (room.schema, table), needles, erased)
-            for room in rooms
-            for table in (*room.tables, *SHARED_TABLES)
-            if table.holds_people
-        )
-        deliveries = _rewrite_webhooks(connection, needles, erased)
-        _forget_copies(connection, rooms, person)
+        # Working files: rows on their way, which a later sync would load as they are, and errors
+        # that quote some. Nothing in them is needed.
+        for name in ("dlt", "dbt"):
+            shutil.rmtree(warehouse.data_dir / name, ignore_errors=True)
+        # All or nothing: what is half rewritten no longer tells which of the rest is theirs.
+        with webhook_tables.transaction(connection):
+            erased = _remember(connection, warehouse, person)
+            rows, deliveries = rewrite(warehouse, connection, rooms, person.needles(), erased)
+            forget_copies(connection, rooms, person.phone_keys)
 
     def rest(delivery: Delivery) -> bytes:
         text = delivery.body.decode(errors="replace")
         return delivery.body if (erased.document(text) or "") == text else b""
 
     deliveries += log.erase(rest)
-    for name in ("dlt", "dbt"):  # working files: rows on their way, and errors that quote some
-        shutil.rmtree(warehouse.data_dir / name, ignore_errors=True)
     return Report(rows, deliveries, len(person.conversations))
 
 
@@ -216,114 +209,6 @@ def _remember(connection: Connection, warehouse: Warehouse, person: Person) -> E
 
 def _people(connection: Connection) -> dict[str, str]:
     return dict(connection.execute("select token, pseudonym from erasure.people").fetchall())
-
-
-def _rewrite_table(
-    warehouse: Warehouse,
-    connection: Connection,
-    place: tuple[str, Table],
-    needles: Sequence[str],
-    erased: Erased,
-) -> int:
-    schema, table = place
-    name = f'{schema}."{table.name}"'
-    columns = [*table.columns, *COMMON_COLUMNS]
-    quoted = ", ".join(f'"{column}"' for column in columns)
-    changed: dict[tuple[str, str], list[Any]] = {}
-    for row in _found(connection, name, quoted, [*table.columns, "payload"], needles):
-        old = dict(zip(columns, row, strict=True))
-        record = Record(
-            old["id"],
-            tuple(old[column] for column in table.columns),
-            old["payload"] or "{}",
-            old["row_hash"],
-            old["fetched_at"],
-        )
-        new = erased.record(table, record)
-        if new != record:
-            rest = (old["account"], new.payload, new.row_hash, new.fetched_at, old["_dlt_load_id"])
-            changed[old["account"], old["id"]] = [*new.values, *rest]
-    if changed:
-        with webhook_tables.transaction(connection):
-            connection.execute(
-                f"delete from {name} where account || ' ' || id in (select unnest($1::text[]))",
-                [[f"{account} {identity}" for account, identity in changed]],
-            )
-            warehouse.insert(connection, f"{name} ({quoted})", [*changed.values()])
-    return len(changed)
-
-
-def _found(
-    connection: Connection,
-    name: str,
-    selected: str,
-    searched: Sequence[str],
-    needles: Sequence[str],
-) -> Iterator[tuple[Any, ...]]:
-    """The rows in which one of the needles stands, whatever the punctuation."""
-    text = "concat_ws(' ', " + ", ".join(f'"{column}"' for column in searched) + ")"
-    plain = f"regexp_replace({text}, '[^0-9A-Za-z_]', '', 'g')"
-    for start in range(0, len(needles), NEEDLES):
-        part = needles[start : start + NEEDLES]
-        conditions = " or ".join(
-            f"position(${place} in {plain}) > 0" for place in range(1, len(part) + 1)
-        )
-        sql = f"select {selected} from {name} where {conditions}"
-        yield from connection.execute(sql, list(part)).fetchall()
-
-
-def _rewrite_webhooks(connection: Connection, needles: Sequence[str], erased: Erased) -> int:
-    """Deliveries and what was understood of them; the next build reads the new ones."""
-    schema = webhook_tables.SCHEMA
-    keys = "provider, account, delivery_id"
-    changed = []
-    found = _found(connection, f"{schema}.deliveries", f"{keys}, payload", ["payload"], needles)
-    for provider, account, delivery_id, payload in found:
-        new = erased.document(payload)
-        if new != payload:
-            changed.append((provider, account, delivery_id, new))
-    with webhook_tables.transaction(connection):
-        for *key, payload in changed:
-            connection.execute(
-                f"update {schema}.deliveries set payload = $4, understood_by = null, "
-                "idempotency_key = null where provider = $1 and account = $2 and delivery_id = $3",
-                [*key, payload],
-            )
-            for table in (*EVENT_TABLES, "rejected"):
-                connection.execute(
-                    f"delete from {schema}.{table} "
-                    "where provider = $1 and account = $2 and delivery_id = $3",
-                    key,
-                )
-        torn = _found(connection, f"{schema}.rejected", f"{keys}, body", ["body"], needles)
-        for provider, account, delivery_id, body in [*torn]:
-            connection.execute(
-                f"update {schema}.rejected set body = $5 "
-                "where provider = $1 and account = $2 and delivery_id = $3 and body = $4",
-                [provider, account, delivery_id, body, GONE],
-            )
-    return len(changed)
-
-
-def _forget_copies(connection: Connection, rooms: Iterable[Provider], person: Person) -> None:
-    """What was copied: dlt's staging tables, and the phones that keys were made for."""
-    staging = [f"{room.schema}_staging" for room in rooms]
-    tables = connection.execute(
-        "select table_schema, table_name from information_schema.tables "
-        "where table_schema in (select unnest($1::text[])) and table_name not like '%dlt_%'",
-        [staging],
-    ).fetchall()
-    for schema, table in tables:
-        connection.execute(f'delete from {schema}."{table}"')
-    has_keys = connection.execute(
-        "select 1 from information_schema.tables "
-        "where table_schema = 'intermediate' and table_name = 'phone_keys'"
-    ).fetchall()
-    if has_keys:
-        connection.execute(
-            "delete from intermediate.phone_keys where phone_key in (select unnest($1::text[]))",
-            [[*person.phone_keys]],
-        )
 
 
 def _key(data_dir: Path, *, make: bool = False) -> bytes:

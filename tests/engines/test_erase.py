@@ -290,3 +290,78 @@ def test_the_planner_forgets_a_table_that_was_emptied(postgres_url: str, tmp_pat
         assert connection.execute(noted).fetchall() != [(0,)]
         warehouse.compact()
         assert connection.execute(noted).fetchall() == [(0,)]
+
+
+PHONE, OTHER = "5491123456789", "5215550001111"
+CONTACT, THREAD = "6a92ef80-2e62-5b44-a979-140c2a339fc8", "c3ff7580-11d9-56c9-903a-b9ef43136075"
+
+MARTS = """
+create schema marts;
+create view marts.dim_contacts as
+select id as contact_id, replace(phone_number, '+549', '54') as phone_key, null as bsuid,
+    id as contact_key, coalesce(phone_number, id) as person_key
+from raw_waspy.contacts;
+create view marts.fct_conversations as
+select id as conversation_id, contact_id as contact_key from raw_waspy.conversations
+"""
+"""As much of the marts as tells who somebody is."""
+
+
+@dataclass
+class Shop:
+    """A warehouse to put rows into by hand, and its receiver's log."""
+
+    warehouse: Warehouse
+    log: SqliteLog
+
+    def put(self, table: str, **row: str) -> None:
+        row = {"account": "shop", "payload": "{}", **row}
+        names = ", ".join(f'"{name}"' for name in row)
+        places = ", ".join(f"${place}" for place in range(1, len(row) + 1))
+        self.ask(f"insert into {table} ({names}) values ({places})", [*row.values()])
+
+    def ask(self, sql: str, values: list[str] | None = None) -> list[tuple[Any, ...]]:
+        with self.warehouse.connect() as connection:
+            cursor = connection.execute(sql, values)
+            return cursor.fetchall() if sql.startswith("select") else []
+
+    def receive(self, *bodies: bytes | dict[str, Any]) -> None:
+        encoded = [body if isinstance(body, bytes) else json.dumps(body).encode() for body in bodies]
+        self.log.append([Arrival("kapso", "shop", NOW, {}, body) for body in encoded])
+
+    def ingest(self) -> None:
+        assert ingest(self.warehouse, find(), self.log, now=NOW).is_ok
+
+    def erase(self, **who: str) -> erasure.Report:
+        return erasure.erase(self.warehouse, find(), self.log, **(who or {"phone": f"+{PHONE}"}))
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    warehouse = at(tmp_path / "warehouse.duckdb", tmp_path)
+    warehouse.ensure_raw_tables(find())
+    with closing(SqliteLog(tmp_path / "deliveries.db")) as log:
+        yield Shop(warehouse, log)
+
+
+def test_an_erasure_that_was_cut_off_is_made_up_by_the_next(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.put("raw_waspy.contacts", id=CONTACT, phone_number=f"+{PHONE}", name=NAME)
+    shop.put("raw_waspy.messages", id="m1", contact_id=CONTACT, content=json.dumps({"text": TEXT}))
+    shop.ask(MARTS)
+    with monkeypatch.context() as patched:
+        whole = erasure.Erased.record
+
+        def cut_off(self: Any, table: Any, record: Any) -> Any:
+            if table.name == "messages":
+                raise KeyboardInterrupt
+            return whole(self, table, record)
+
+        rooms = [replace(room, tables=room.tables[::-1]) for room in find()]  # contacts go first
+        patched.setattr(erasure.Erased, "record", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            erasure.erase(shop.warehouse, rooms, shop.log, phone=f"+{PHONE}")
+    assert shop.erase().rows == 2
+    assert shop.ask("select content from raw_waspy.messages") == [('{"text":null}',)]
+    assert shop.ask("select name from raw_waspy.contacts") == [(None,)]
