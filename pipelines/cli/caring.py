@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pipelines.cli.context import Json
-from pipelines.errors import UsageError
+from pipelines.errors import LogError, UsageError
 
 app = typer.Typer()
 
@@ -65,6 +65,10 @@ def erase(
     warehouse = context.obj.warehouse(settings)
     with warehouse.lock(), show.Progress() as progress:
         progress.say("building what is new: the marts tell what belongs to a person")
+        if problem := steps.ingest(warehouse, rooms, settings).error:
+            raise LogError(
+                problem, hint="nothing was erased: what only the log holds would be lost"
+            )
         steps.build(warehouse, rooms, settings)
         log = open_log(settings)
         try:

@@ -359,6 +359,19 @@ def read_position(connection: Connection, name: str) -> int:
     return int(found[0]) if found else 0
 
 
+def name_of_log(identity: int | None) -> str:
+    """What the position in a receiver's log is called: another log is read from its start, also
+    when it is longer by now than the first one was."""
+    return "log" if identity is None else f"log {identity}"
+
+
+def read_log_position(connection: Connection, name: str, last_sequence: int) -> int:
+    """How far a receiver's log is read. One that is shorter than what was read is another log, or
+    an older copy of it: nothing of it is."""
+    position = read_position(connection, name)
+    return position if position <= last_sequence else 0
+
+
 def save_position(connection: Connection, name: str, position: int, now: datetime) -> None:
     """Remember how far a log was read; in the transaction that brings its rows."""
     connection.execute(

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-POSITION = "log"
 CHUNK = 1000
 """Deliveries that are stored in one transaction."""
 
@@ -104,7 +103,7 @@ def ingest(
     store = _Store(warehouse, rooms, now or datetime.now(UTC))
     after = 0
     with store.opened() as connection:
-        name = _position_name(deliveries)
+        name = webhook_tables.name_of_log(deliveries.identity())
         after = _position(connection, deliveries, name)
         while not is_stopping() and (found := deliveries.read(after, chunk)):
             after = found[-1].sequence
@@ -147,21 +146,11 @@ def ingest_arrived(
     return store.finish()
 
 
-def _position_name(deliveries: DeliveryLog) -> str:
-    """What the position in this log is called: another log is read from its start, also when it is
-    longer by now than the first one was."""
-    identity = deliveries.identity()
-    return POSITION if identity is None else f"{POSITION} {identity}"
-
-
 def _position(connection: Connection, deliveries: DeliveryLog, name: str) -> int:
-    """Where to read on. A log that is shorter than what was read is another log, or an older copy
-    of it."""
-    position = webhook_tables.read_position(connection, name)
-    last = deliveries.last_sequence()
-    if last < position:
+    """Where to read on."""
+    position = webhook_tables.read_log_position(connection, name, deliveries.last_sequence())
+    if position < webhook_tables.read_position(connection, name):
         log.warning("the delivery log ends before the last position: it is read from its start")
-        return 0
     return position
 
 

@@ -326,7 +326,9 @@ class Shop:
             return cursor.fetchall() if sql.startswith("select") else []
 
     def receive(self, *bodies: bytes | dict[str, Any]) -> None:
-        encoded = [body if isinstance(body, bytes) else json.dumps(body).encode() for body in bodies]
+        encoded = [
+            body if isinstance(body, bytes) else json.dumps(body).encode() for body in bodies
+        ]
         self.log.append([Arrival("kapso", "shop", NOW, {}, body) for body in encoded])
 
     def ingest(self) -> None:
@@ -365,3 +367,28 @@ def test_an_erasure_that_was_cut_off_is_made_up_by_the_next(
     assert shop.erase().rows == 2
     assert shop.ask("select content from raw_waspy.messages") == [('{"text":null}',)]
     assert shop.ask("select name from raw_waspy.contacts") == [(None,)]
+
+
+def meta(*messages: tuple[str, str]) -> dict[str, Any]:
+    """Meta's body, which tells what several customers wrote."""
+    value = {
+        "metadata": {"phone_number_id": "77"},
+        "contacts": [{"wa_id": phone, "profile": {"name": text}} for phone, text in messages],
+        "messages": [
+            {"id": f"wamid.{text}", "from": phone, "type": "text", "text": {"body": text}}
+            for phone, text in messages
+        ],
+    }
+    entry = {"id": "1", "changes": [{"field": "messages", "value": value}]}
+    return {"object": "whatsapp_business_account", "entry": [entry]}
+
+
+def test_a_delivery_that_was_not_ingested_yet_is_not_lost(shop: Shop) -> None:
+    shop.receive(meta((PHONE, "mirlo"), (OTHER, "hola")))
+    shop.erase()
+    shop.ingest()
+    told = "select wa_message_id from raw_webhooks.messages order by 1"
+    assert shop.ask(told) == [("wamid.hola",), ("wamid.mirlo",)]
+    assert (
+        shop.ask("select payload from raw_webhooks.deliveries where payload like '%5491123%'") == []
+    )

@@ -8,17 +8,19 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
-from engines.test_erase import NAME, TEXT, contents, with_a_canary
+from engines.test_erase import NAME, TEXT, contents, webhook, with_a_canary
 from real_postgres import Server
 
 from pipelines.providers import find
+from pipelines.receiver.log import Arrival
+from pipelines.receiver.sqlite_log import SqliteLog
 from pipelines.simulation import Clock, serve
 from pipelines.world import make_world
 
@@ -97,7 +99,8 @@ def test_a_shop_begins_moves_and_erases(
 def test_who_was_synced_a_moment_ago_is_found_and_erased(
     tmp_path: Path, clean_environment: pytest.MonkeyPatch
 ) -> None:
-    """What belongs to a person is known from the marts: they are built before anybody is erased."""
+    """What belongs to a person is known from the marts: they are built before anybody is erased,
+    of all that was received until then."""
     room = find()[0]
     world, phone, _ = with_a_canary(
         make_world(seed=23, ends_at=NOW, days=2, conversations_per_day=3)
@@ -106,8 +109,14 @@ def test_who_was_synced_a_moment_ago_is_found_and_erased(
         name = room.name.upper()
         run = command(tmp_path, {f"{name}_BASE_URL": url, f"{name}_API_KEY": "k"})
         run("sync", "--json")
+    with closing(SqliteLog(tmp_path / "data" / "deliveries.db")) as log:
+        body = json.dumps(webhook(phone, TEXT, 1)).encode()
+        log.append([Arrival(room.name, "default", NOW, {}, body)])
     with duckdb.connect(tmp_path / "data" / "warehouse.duckdb") as connection:
         ids = f"select id from {room.schema}.contacts where wa_id = $1"
         ((contact,),) = connection.execute(ids, [phone]).fetchall()
     assert run("erase", "--contact", contact, "--json")["rows"] > 3
+    with duckdb.connect(tmp_path / "data" / "warehouse.duckdb") as connection:
+        stored = "select count(*) from raw_webhooks.deliveries"
+        assert connection.execute(stored).fetchall() == [(1,)]
     assert found((phone, NAME, TEXT), tmp_path / "data") == set()
