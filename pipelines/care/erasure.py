@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from pipelines.receiver.log import Delivery, DeliveryLog
     from pipelines.warehouse import Connection, Warehouse
 
+KEY_FILE = "erasure.key"
+
 SHORTEST = 6
 """A shorter id says too little to look for it in a text."""
 
@@ -102,14 +104,7 @@ def load(warehouse: Warehouse) -> Erased:
         WarehouseError: people were erased, and the key by which they are known is not here.
     """
     with warehouse.connect() as connection:
-        rows = connection.execute("select token, pseudonym, key_id from erasure.people").fetchall()
-    key = _key(warehouse.data_dir) if rows else b""
-    if rows and any(key_id != _key_id(key) for _, _, key_id in rows):
-        raise WarehouseError(
-            "people were erased from this warehouse, and the key that they are known by is missing",
-            hint=f"copy erasure.key of the machine that erased them to {warehouse.data_dir}",
-        )
-    return Erased(key, {token: pseudonym for token, pseudonym, _ in rows})
+        return _known(connection, warehouse.data_dir)
 
 
 def erase(
@@ -127,6 +122,7 @@ def erase(
 
     Raises:
         UsageError: neither a phone nor a contact, or nobody has it.
+        WarehouseError: others were erased with a key that is not here.
     """
     warehouse.ensure_raw_tables(rooms)
     with warehouse.connect() as connection:
@@ -195,36 +191,53 @@ def _has_marts(connection: Connection) -> bool:
 
 def _remember(connection: Connection, warehouse: Warehouse, person: Person) -> Erased:
     """Write the person's tokens; return everybody who is erased."""
-    key = _key(warehouse.data_dir, make=True)
-    known = Erased(key, {})
-    tokens = person.tokens(known)
+    if not _known(connection, warehouse.data_dir):
+        _make_key(warehouse.data_dir)
+    key = _key(warehouse.data_dir)
+    bare = Erased(key, {})
+    tokens = person.tokens(bare)
     rows = connection.execute(
         "select pseudonym from erasure.people where token in (select unnest($1::text[])) limit 1",
         [tokens],
     ).fetchall()
-    pseudonym = rows[0][0] if rows else known.pseudonym(tokens)
+    pseudonym = rows[0][0] if rows else bare.pseudonym(tokens)
     for token in tokens:
         connection.execute(
             "insert into erasure.people values ($1, $2, $3, $4) on conflict do nothing",
             [token, pseudonym, _key_id(key), datetime.now(UTC)],
         )
-    return Erased(key, _people(connection))
+    return _known(connection, warehouse.data_dir)
 
 
-def _people(connection: Connection) -> dict[str, str]:
-    return dict(connection.execute("select token, pseudonym from erasure.people").fetchall())
+def _known(connection: Connection, data_dir: Path) -> Erased:
+    rows = connection.execute("select token, pseudonym, key_id from erasure.people").fetchall()
+    key = _key(data_dir) if rows else b""
+    if any(key_id != _key_id(key) for _, _, key_id in rows):
+        raise WarehouseError(
+            "people were erased from this warehouse, and the key that they are known by is missing",
+            hint=f"copy erasure.key of the machine that erased them to {data_dir}",
+        )
+    return Erased(key, {token: pseudonym for token, pseudonym, _ in rows})
 
 
-def _key(data_dir: Path, *, make: bool = False) -> bytes:
-    path = data_dir / "erasure.key"
-    if make and not path.exists():
-        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(32))
-            file.flush()
-            os.fsync(file.fileno())
+def _key(data_dir: Path) -> bytes:
+    path = data_dir / KEY_FILE
     return path.read_bytes().strip() if path.exists() else b""
+
+
+def _make_key(data_dir: Path) -> None:
+    """Make the key of the first erasure, whole or not at all; one that is there stays."""
+    if _key(data_dir):
+        return
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    new = data_dir / f"{KEY_FILE}.new"
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_hex(32))
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(data_dir / KEY_FILE)
 
 
 def _key_id(key: bytes) -> str:

@@ -392,3 +392,15 @@ def test_a_delivery_that_was_not_ingested_yet_is_not_lost(shop: Shop) -> None:
     assert (
         shop.ask("select payload from raw_webhooks.deliveries where payload like '%5491123%'") == []
     )
+
+
+def test_a_machine_without_the_key_erases_nobody(shop: Shop) -> None:
+    shop.erase()
+    key = shop.warehouse.data_dir / "erasure.key"
+    kept = key.read_bytes()
+    key.unlink()
+    with pytest.raises(WarehouseError, match="key"):
+        shop.erase(phone=f"+{OTHER}")
+    assert not key.exists()
+    key.write_bytes(kept)
+    assert erasure.load(shop.warehouse)
