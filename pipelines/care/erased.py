@@ -14,16 +14,19 @@ import hmac
 import re
 from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import orjson
 
 from pipelines.phones import phone_key
-from pipelines.provider import Table
+from pipelines.provider import REJECTED, Table
 from pipelines.reading.landing import Record, digest
 
 GONE = "erased"
+
+BLANK = "\ufeff \t\r\n"
+"""What may stand before JSON."""
 
 PHONE = re.compile(r"\+?[\d ().-]{7,24}")
 RUN = re.compile(r"(?<![\d.])\+?\d{8,15}(?![\d.])")
@@ -48,6 +51,26 @@ PERSONAL = re.compile(
 
 NAMED = ("template",)
 """Below these keys a name is the business's own."""
+
+SAID = frozenset(
+    {"template", "interactive", "referral", "reaction", "context", "phones"}  # a card's
+)
+"""Keys of what somebody wrote or quotes, beside those that are personal."""
+
+ENVELOPES = frozenset({"data"})
+"""Keys of what is around an event."""
+
+ABOUT = {"contacts": "contact", "conversations": "conversation"}
+"""Table → what the id of its rows is of."""
+
+CONTACT = re.compile(r"contacts?(_?id|\.id)$", re.IGNORECASE)
+CONVERSATION = re.compile(r"conversations?(_?id|\.id)$", re.IGNORECASE)
+
+WHOSE = re.compile(r"^(from|to|user|customer|recipient)$|phone|wa_?id|recipient_id|\.id$", re.I)
+"""Keys of whom a thing is about. A phone under another key may be one that somebody wrote."""
+
+THEIRS = re.compile(r"((conversation|kapso)_)?phone(_?number)?|(\w+_)?wa_?id", re.I)
+"""Those that are never the business's own: what is theirs has no other phone either."""
 
 TIMES = re.compile(r"(_at|At|time|timestamp)$")
 
@@ -81,79 +104,102 @@ class Erased:
         if not self._people or not table.holds_people:
             return record
         row = dict(zip(table.columns, record.values, strict=True))
-        found = self._who([*_strings(row, table.name), *_strings(_loaded(record.payload), "")])
-        if found is None:
-            values = [self._masked(value) for value in record.values]
-            payload = self._masked(record.payload)
-            if values == [*record.values] and payload == record.payload:
-                return record
-        else:
-            values = [_text(self._scrubbed(value, name, found)) for name, value in row.items()]
-            payload = _text(self._scrubbed(record.payload, "", found)) or "{}"
-        identity = str(values[table.columns.index("id")])
-        hashed = digest([*values, payload])
-        return Record(identity, tuple(values), payload or "{}", hashed, record.fetched_at)
+        told = {**row, "payload": record.payload}
+        new = self._stored(told, ABOUT.get(table.name, ""))
+        if table is REJECTED:  # its body is a row
+            new["body"] = self._stored(row["body"], ABOUT.get(row["resource"] or "", ""))
+        if new == told:
+            return record
+        payload = new.pop("payload") or "{}"
+        hashed = digest([*new.values(), payload])
+        return Record(str(new["id"]), tuple(new.values()), payload, hashed, record.fetched_at)
 
     def document(self, text: str | None) -> str | None:
         """A JSON text as it may be stored: a webhook's body."""
         if not self._people or not text:
             return text
-        value = _loaded(text)
-        found = self._who(_strings(value, ""))
-        if found is None:
-            return self._masked(text)
-        return orjson.dumps(self._scrubbed(value, "", found)).decode()
+        bare = text.lstrip(BLANK)
+        new = str(self._stored(bare, ""))
+        return text if new == bare else new
 
-    def _who(self, strings: Iterable[tuple[str, str]]) -> str | None:
-        """The pseudonym of the person that one of these texts stands for."""
-        return next((found for key, text in strings if (found := self._is(key, text))), None)
+    def _stored(self, value: Any, path: str, found: str | None = None) -> Any:
+        """A value as it may be stored, JSON in texts too.
+
+        Args:
+            path: the keys that lead to it.
+            found: the pseudonym of the person it is about; None when nobody is known by now.
+        """
+        if isinstance(value, dict):
+            found = found or self._who(value, path)
+            return {
+                self._masked(key): self._stored(item, f"{path}.{key}", found)
+                for key, item in value.items()
+            }
+        if isinstance(value, list):  # each may be about somebody else
+            return [self._stored(item, path, found) for item in value]
+        loaded = _opened(value)
+        if loaded is not value:
+            new = self._stored(loaded, path, found)
+            return value if new == loaded else orjson.dumps(new).decode()
+        return self._kept(value, path, found) if found else self._unnamed(value)
+
+    def _who(self, value: Mapping[str, Any], path: str) -> str | None:
+        """The pseudonym of the person that an object is about; None when it is none of them."""
+        if any(map(_is_said, path.split("."))):
+            return None
+        told = _identities(value, path)
+        return next((found for key, text in told if (found := self._is(key, text))), None)
 
     def _is(self, key: str, text: str) -> str | None:
         if len(text) > 64:
             return None
-        low = key.lower()
-        if PHONE.fullmatch(text) and not TIMES.search(key):
-            return self._pseudonym_of_phone(text)
         if BSUID.fullmatch(text):
             return self._people.get(self.token("bsuid", text))
-        if "contact" in low:
+        if CONTACT.search(key):
             return self._people.get(self.token("contact", text))
-        if "conversation" in low:
+        if CONVERSATION.search(key):
             return self._people.get(self.token("conversation", text))
+        if WHOSE.search(key) and PHONE.fullmatch(text):
+            return self._pseudonym_of_phone(text)
         return None
 
     def _phone(self, text: str) -> str | None:
         known = phone_key(text).key
         return self._people.get(self.token("phone", known)) if known else None
 
-    def _masked(self, text: str | None) -> str | None:
-        """A text in which the phones of erased people are not to be read."""
-        if text is None or not RUN.search(text):
+    def _unnamed(self, value: Any) -> Any:
+        """A text or a number that is not about them, in which their phones are not to be read."""
+        if isinstance(value, str):
+            return self._masked(value)
+        return GONE if _is_number(value) and self._pseudonym_of_phone(str(value)) else value
+
+    def _masked(self, text: str) -> str:
+        if not RUN.search(text):
             return text
         return RUN.sub(lambda run: GONE if self._pseudonym_of_phone(run[0]) else run[0], text)
 
-    def _scrubbed(self, value: Any, path: str, pseudonym: str) -> Any:
-        if isinstance(value, str) and value[:1] in ("{", "["):
-            value = _loaded(value)
-        if isinstance(value, dict):
-            return {k: self._scrubbed(v, f"{path}.{k}", pseudonym) for k, v in value.items()}
-        if isinstance(value, list):
-            return [self._scrubbed(item, path, pseudonym) for item in value]
-        if isinstance(value, str):
-            return self._kept(value, path, pseudonym)
-        return None if isinstance(value, float) and PERSONAL.search(path) else value
-
-    def _kept(self, text: str, path: str, pseudonym: str) -> str | None:
-        """What is kept of a text: who it is becomes the pseudonym, what was written goes."""
+    def _kept(self, value: Any, path: str, pseudonym: str) -> Any:
+        """What is kept of a text or a number: who it is becomes the pseudonym, what was written
+        goes."""
         *parents, key = path.split(".")
-        is_phone = PHONE.fullmatch(text) and not TIMES.search(key)
-        if (is_phone and self._pseudonym_of_phone(text)) or (
-            BSUID.fullmatch(text) and self._is(key, text)
-        ):
+        is_personal = bool(PERSONAL.search(key)) and not any(name in parents for name in NAMED)
+        if _is_number(value):
+            is_phone = not TIMES.search(key) and self._pseudonym_of_phone(str(value))
+            kept = None if is_personal and isinstance(value, float) else value
+            return pseudonym if is_phone else kept
+        is_text = isinstance(value, str)
+        return self._kept_text(value, key, pseudonym, is_personal) if is_text else value
+
+    def _kept_text(self, text: str, key: str, pseudonym: str, is_personal: bool) -> str | None:
+        if PHONE.fullmatch(text) and not TIMES.search(key):
+            if self._pseudonym_of_phone(text) or THEIRS.fullmatch(key):
+                return pseudonym
+            if WHOSE.search(key):  # the business's
+                return text
+        if BSUID.fullmatch(text) and self._is(key, text):
             return pseudonym
         if key == "id" or text.startswith("wamid."):
             return self._identity(text)
-        is_personal = PERSONAL.search(key) and not any(name in parents for name in NAMED)
         is_plain = KEPT.fullmatch(text) or BSUID.fullmatch(text)
         return text if is_plain and not is_personal else None
 
@@ -165,34 +211,38 @@ class Erased:
         return value
 
 
-def _strings(value: Any, key: str) -> Iterator[tuple[str, str]]:
-    """The texts in a value, each with the key it stands under; JSON in texts is read."""
-    if isinstance(value, dict):
-        for name, item in value.items():
+def _identities(value: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
+    """What an object tells of whom it is about, each with its key: ids and phones, but neither
+    those of its lists nor those in what somebody wrote."""
+    for key, item in value.items():
+        if _is_said(key):
+            continue
+        opened = _opened(item)
+        if isinstance(opened, dict):
+            yield from _identities(opened, key)
+        elif isinstance(opened, str) or _is_number(opened):
             # A contact's own id is only called `id`.
-            named = f"{key}.id" if name == "id" and "contact" in key.lower() else str(name)
-            yield from _strings(item, named)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _strings(item, key)
-    elif isinstance(value, str):
-        if value[:1] in ("{", "["):
-            loaded = _loaded(value)
-            if not isinstance(loaded, str):
-                yield from _strings(loaded, key)
-        else:
-            yield key, value
+            yield f"{path.rpartition('.')[2]}.id" if key == "id" else key, str(opened)
 
 
-def _loaded(text: str) -> Any:
+@cache
+def _is_said(key: str) -> bool:
+    """Whether what stands under a key is somebody's words, which name nobody."""
+    return key in SAID or (key not in ENVELOPES and bool(PERSONAL.search(key)))
+
+
+def _opened(value: Any) -> Any:
+    """What a text holds when it is a JSON object or list; else the value itself."""
+    if not isinstance(value, str) or value[:1] not in ("{", "["):
+        return value
     try:
-        return orjson.loads(text)
+        return orjson.loads(value)
     except ValueError:
-        return text
+        return value
 
 
-def _text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else orjson.dumps(value).decode()
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _decoded(value: str) -> Iterator[str]:

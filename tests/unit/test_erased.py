@@ -9,7 +9,7 @@ from typing import Any
 
 from pipelines.care.erased import Erased
 from pipelines.phones import phone_key
-from pipelines.provider import Table, fields
+from pipelines.provider import REJECTED, Table, fields
 from pipelines.reading.landing import Record
 
 PHONE = "5491123456789"
@@ -89,3 +89,72 @@ def test_webhooks_are_told_by_their_bodies() -> None:
         "message": {"from": "ZZ.erasedabc", "text": {"body": None}, "type": "text"}
     }
     assert erased().document("not JSON") == "not JSON"
+
+
+OTHER = "5491187654321"
+
+
+def hook(body: Any) -> Any:
+    return json.loads(erased().document(json.dumps(body)) or "")
+
+
+def test_what_somebody_writes_makes_nothing_another_ones() -> None:
+    for text in (PHONE, "AR.12345", "thread-1"):
+        told = {
+            "message": {"from": OTHER, "type": "text", "text": {"body": text}},
+            "conversation": {
+                "id": "thread-2",
+                "phone_number": f"+{OTHER}",
+                "kapso": {"contact_name": "Beto", "last_message_text": text},
+                "metadata": {"phone": text, "contact_id": text},
+            },
+        }
+        written = json.dumps(told).replace(PHONE, "erased")
+        assert hook(told) == json.loads(written)
+    row = stored(**{"from": OTHER}, text=json.dumps({"body": PHONE}), template='{"to":"thread-1"}')
+    assert (row["from"], row["text"]) == (OTHER, '{"body":"erased"}')
+
+
+def test_what_is_told_together_is_judged_one_by_one() -> None:
+    def value(ana: Any, phone: str, text: str | None) -> Any:
+        contacts = [
+            {"wa_id": phone, "profile": {"name": ana}},
+            {"wa_id": OTHER, "profile": {"name": "Beto"}},
+        ]
+        messages = [
+            {"from": phone, "text": {"body": text}},
+            {"from": OTHER, "text": {"body": "dos"}},
+        ]
+        return {"contacts": contacts, "messages": messages}
+
+    told = {"entry": [{"changes": [{"value": value("Ana", PHONE, "uno")}]}]}
+    assert hook(told) == {"entry": [{"changes": [{"value": value(None, "ZZ.erasedabc", None)}]}]}
+
+
+def test_the_phones_of_the_business_stay_and_theirs_do_not() -> None:
+    row = stored(
+        json.dumps({"conversation_id": "thread-1", "config_display_phone_number": "+15550009999"}),
+        **{"from": "+15550009999", "to": PHONE},
+    )
+    assert (row["from"], row["to"]) == ("+15550009999", "ZZ.erasedabc")
+    assert json.loads(row["payload"])["config_display_phone_number"] == "+15550009999"
+    moved = json.dumps({"conversation_id": "thread-1", "wa_id": "5491155554444"})
+    assert json.loads(stored(moved)["payload"])["wa_id"] == "ZZ.erasedabc"
+
+
+def test_a_row_that_was_set_aside_is_judged_as_it_was_sent() -> None:
+    def body(sent: Any) -> Any:
+        values = ("one", "conversations", "no id", json.dumps(sent))
+        kept = erased().record(REJECTED, Record("one", values, "{}", "h", AT))
+        return json.loads(kept.values[3] or "")
+
+    assert body({"wa_id": PHONE, "name": "Ana"}) == {"wa_id": "ZZ.erasedabc", "name": None}
+    assert body({"id": "thread-1", "name": "Ana"})["name"] is None
+    assert body({"wa_id": OTHER, "name": "Beto"}) == {"wa_id": OTHER, "name": "Beto"}
+
+
+def test_a_phone_that_is_written_as_a_number_leaves_json_whole() -> None:
+    told = {"message": {"from": OTHER}, "extra": {"referred_by": int(PHONE), "n": 3}}
+    assert hook(told) == {"message": {"from": OTHER}, "extra": {"referred_by": "erased", "n": 3}}
+    row = stored(json.dumps({"raw": {"phone": int(PHONE)}, "opted_in": True}), **{"from": PHONE})
+    assert json.loads(row["payload"]) == {"raw": {"phone": "ZZ.erasedabc"}, "opted_in": True}
