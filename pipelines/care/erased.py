@@ -14,65 +14,42 @@ import hmac
 import re
 from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import orjson
 
+from pipelines.care.keys import (
+    BSUID,
+    CONTACT,
+    CONVERSATION,
+    FREE,
+    KEPT,
+    NETWORK_IDS,
+    PHONE,
+    THEIRS,
+    TIMES,
+    WHOSE,
+    identities,
+    is_id,
+    is_number,
+    is_personal,
+    is_said,
+    opened,
+)
 from pipelines.phones import phone_key
 from pipelines.provider import REJECTED, Table
 from pipelines.reading.landing import Record, digest
 
 GONE = "erased"
 
-BLANK = "\ufeff \t\r\n"
-"""What may stand before JSON."""
-
-PHONE = re.compile(r"\+?[\d ().-]{7,24}")
 RUN = re.compile(r"(?<![\d.])\+?\d{8,15}(?![\d.])")
-BSUID = re.compile(r"[A-Z]{2}\.\S{4,}")
-
-KEPT = re.compile(
-    r"-?\d{1,19}(\.\d+)?"
-    r"|\d{4}-\d\d-\d\d([T ][\d:.]+)?(Z|[+-]\d\d:?\d\d)?"
-    r"|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-    r"|wamid\.[A-Za-z0-9+/=_-]+"
-    r"|[a-z][a-z0-9_.]{0,63}|[A-Z][A-Z_]{1,39}"
-    r"|true|false|null"
-)
-"""Numbers, times, ids and the words that providers use for types and statuses."""
-
-PERSONAL = re.compile(
-    r"name|text|body|caption|content|title|mail|link|url|file|descr|address|note|tag|label|meta"
-    r"|profile|avatar|vcard|data|display|location|latitude|longitude|birth|custom|quoted|preview",
-    re.IGNORECASE,
-)
-"""Keys of what a person is called or wrote, whatever its value looks like."""
-
-NAMED = ("template",)
-"""Below these keys a name is the business's own."""
-
-SAID = frozenset(
-    {"template", "interactive", "referral", "reaction", "context", "phones"}  # a card's
-)
-"""Keys of what somebody wrote or quotes, beside those that are personal."""
-
-ENVELOPES = frozenset({"data"})
-"""Keys of what is around an event."""
 
 ABOUT = {"contacts": "contact", "conversations": "conversation"}
 """Table → what the id of its rows is of."""
 
-CONTACT = re.compile(r"contacts?(_?id|\.id)$", re.IGNORECASE)
-CONVERSATION = re.compile(r"conversations?(_?id|\.id)$", re.IGNORECASE)
-
-WHOSE = re.compile(r"^(from|to|user|customer|recipient)$|phone|wa_?id|recipient_id|\.id$", re.I)
-"""Keys of whom a thing is about. A phone under another key may be one that somebody wrote."""
-
-THEIRS = re.compile(r"((conversation|kapso)_)?phone(_?number)?|(\w+_)?wa_?id", re.I)
-"""Those that are never the business's own: what is theirs has no other phone either."""
-
-TIMES = re.compile(r"(_at|At|time|timestamp)$")
+BLANK = "\ufeff \t\r\n"
+"""What may stand before JSON."""
 
 
 class Erased:
@@ -137,7 +114,7 @@ class Erased:
             }
         if isinstance(value, list):  # each may be about somebody else
             return [self._stored(item, path, found) for item in value]
-        loaded = _opened(value)
+        loaded = opened(value)
         if loaded is not value:
             new = self._stored(loaded, path, found)
             return value if new == loaded else orjson.dumps(new).decode()
@@ -145,9 +122,9 @@ class Erased:
 
     def _who(self, value: Mapping[str, Any], path: str) -> str | None:
         """The pseudonym of the person that an object is about; None when it is none of them."""
-        if any(map(_is_said, path.split("."))):
+        if any(map(is_said, path.split("."))):
             return None
-        told = _identities(value, path)
+        told = identities(value, path)
         return next((found for key, text in told if (found := self._is(key, text))), None)
 
     def _is(self, key: str, text: str) -> str | None:
@@ -171,7 +148,7 @@ class Erased:
         """A text or a number that is not about them, in which their phones are not to be read."""
         if isinstance(value, str):
             return self._masked(value)
-        return GONE if _is_number(value) and self._pseudonym_of_phone(str(value)) else value
+        return GONE if is_number(value) and self._pseudonym_of_phone(str(value)) else value
 
     def _masked(self, text: str) -> str:
         if not RUN.search(text):
@@ -181,27 +158,29 @@ class Erased:
     def _kept(self, value: Any, path: str, pseudonym: str) -> Any:
         """What is kept of a text or a number: who it is becomes the pseudonym, what was written
         goes."""
-        *parents, key = path.split(".")
-        is_personal = bool(PERSONAL.search(key)) and not any(name in parents for name in NAMED)
-        if _is_number(value):
-            is_phone = not TIMES.search(key) and self._pseudonym_of_phone(str(value))
-            kept = None if is_personal and isinstance(value, float) else value
-            return pseudonym if is_phone else kept
-        is_text = isinstance(value, str)
-        return self._kept_text(value, key, pseudonym, is_personal) if is_text else value
-
-    def _kept_text(self, text: str, key: str, pseudonym: str, is_personal: bool) -> str | None:
-        if PHONE.fullmatch(text) and not TIMES.search(key):
-            if self._pseudonym_of_phone(text) or THEIRS.fullmatch(key):
-                return pseudonym
-            if WHOSE.search(key):  # the business's
-                return text
-        if BSUID.fullmatch(text) and self._is(key, text):
+        if not (isinstance(value, str) or is_number(value)):
+            return value
+        key, text = path.rpartition(".")[2], str(value)
+        if text == pseudonym or self._is_name(text, key, path):
             return pseudonym
-        if key == "id" or text.startswith("wamid."):
+        if FREE.search(path):
+            return None
+        if isinstance(value, str) and (is_id(key) or text.startswith(NETWORK_IDS)):
             return self._identity(text)
+        is_business = WHOSE.search(key) and PHONE.fullmatch(text)
         is_plain = KEPT.fullmatch(text) or BSUID.fullmatch(text)
-        return text if is_plain and not is_personal else None
+        return value if is_business or (is_plain and not is_personal(path)) else None
+
+    def _is_name(self, text: str, key: str, path: str) -> bool:
+        """Whether a text says who the person is that it is about."""
+        if FREE.search(path):
+            return False
+        if BSUID.fullmatch(text):
+            return self._is(key, text) is not None
+        if not PHONE.fullmatch(text) or TIMES.search(key):
+            return False
+        is_theirs = THEIRS.fullmatch(key) or self._pseudonym_of_phone(text)
+        return bool(is_theirs and (WHOSE.search(key) or not is_personal(path)))
 
     def _identity(self, value: str) -> str:
         """An id, replaced where it holds a phone: WhatsApp writes one into its message ids."""
@@ -209,40 +188,6 @@ class Erased:
         if any(self._pseudonym_of_phone(run) for run in runs):
             return f"{GONE}.{_letters(self.token('id', value))}"
         return value
-
-
-def _identities(value: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
-    """What an object tells of whom it is about, each with its key: ids and phones, but neither
-    those of its lists nor those in what somebody wrote."""
-    for key, item in value.items():
-        if _is_said(key):
-            continue
-        opened = _opened(item)
-        if isinstance(opened, dict):
-            yield from _identities(opened, key)
-        elif isinstance(opened, str) or _is_number(opened):
-            # A contact's own id is only called `id`.
-            yield f"{path.rpartition('.')[2]}.id" if key == "id" else key, str(opened)
-
-
-@cache
-def _is_said(key: str) -> bool:
-    """Whether what stands under a key is somebody's words, which name nobody."""
-    return key in SAID or (key not in ENVELOPES and bool(PERSONAL.search(key)))
-
-
-def _opened(value: Any) -> Any:
-    """What a text holds when it is a JSON object or list; else the value itself."""
-    if not isinstance(value, str) or value[:1] not in ("{", "["):
-        return value
-    try:
-        return orjson.loads(value)
-    except ValueError:
-        return value
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _decoded(value: str) -> Iterator[str]:

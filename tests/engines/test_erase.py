@@ -42,6 +42,9 @@ select
     (select sum(response_seconds) from marts.fct_turns),
     (select count(*) from marts.fct_service_windows),
     (select count(*) from marts.fct_conversations),
+    (select count(*) from marts.fct_calls),
+    (select count(template_key) from marts.fct_template_sends),
+    (select count(agent_key) from marts.fct_turns),
     (select count(*) from marts.dim_contacts)
 """
 

@@ -158,3 +158,40 @@ def test_a_phone_that_is_written_as_a_number_leaves_json_whole() -> None:
     assert hook(told) == {"message": {"from": OTHER}, "extra": {"referred_by": "erased", "n": 3}}
     row = stored(json.dumps({"raw": {"phone": int(PHONE)}, "opted_in": True}), **{"from": PHONE})
     assert json.loads(row["payload"]) == {"raw": {"phone": "ZZ.erasedabc"}, "opted_in": True}
+
+
+def test_nothing_is_left_of_what_filled_a_template_or_of_fields_of_ones_own() -> None:
+    parameters = [{"type": "text", "text": word} for word in ("ANA", "maria", "30111222")]
+    template = {
+        "name": "promo",
+        "language": {"code": "es"},
+        "components": [{"type": "body", "parameters": [*parameters, {"amount_1000": 41}]}],
+    }
+    own = {"dni": "30111222", "city": "rosario", "family": "GARCIA", "age": 41, "id": "x7"}
+    row = stored(
+        json.dumps({"customFields": own, "tags": ["vip"], "contact": {"metadata": own}}),
+        **{"to": PHONE},
+        template=json.dumps(template),
+    )
+    kept = json.loads(row["template"])
+    assert (kept["name"], kept["language"]) == ("promo", {"code": "es"})
+    left = json.dumps(kept["components"]) + row["payload"]
+    for word in ("ANA", "maria", "30111222", "rosario", "GARCIA", "41", "x7", "vip"):
+        assert word not in left
+
+
+def test_what_is_counted_stays_below_what_was_written() -> None:
+    told: dict[str, Any] = {
+        "contact_id": "c1",
+        "phoneNumber": PHONE,
+        "content": {"type": "call_permission_reply", "originalMessageId": "m1", "text": "hola"},
+        "metadata": {"agentId": "a1", "note": "hola"},
+        "templateNameSnapshot": "promo",
+        "call_id": "wacid.HBgN7x",
+    }
+    assert hook({"data": told})["data"] == {
+        **told,
+        "phoneNumber": "ZZ.erasedabc",
+        "content": {**told["content"], "text": None},
+        "metadata": {"agentId": "a1", "note": None},
+    }
