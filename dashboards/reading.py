@@ -152,7 +152,11 @@ def _failed(name: str, error: Exception) -> QueryFailed:
 def text(name: str) -> str:
     """A query as it is run."""
     sql = (files("dashboards") / "queries" / f"{name}.sql").read_text("utf-8")
-    return re.sub(r"@(\w+)", lambda match: f"(\n{text(f'shared/{match[1]}')}\n)", sql)
+
+    def shared(match: re.Match[str]) -> str:
+        return f"(\n{text(f'shared/{match[1]}')}\n)"
+
+    return re.sub(r"@(\w+)", shared, sql)
 
 
 TYPES = {
