@@ -1,5 +1,5 @@
--- Cohorts by the local month of a person's first request, over the whole history: how many of them
--- wrote again so many months later.
+-- Cohorts by the local month of a person's first request: how many of them wrote again so many months
+-- later, until the last day of the view. A month that has begun counts 0 when nobody came back.
 with
 
 requests as (
@@ -17,11 +17,13 @@ requests as (
         and ($providers is null or messages.provider = any($providers))
         and ($accounts is null or messages.provider || ':' || messages.account = any($accounts))
         and ($channels is null or messages.channel_key = any($channels))
+        and timezone(coalesce(channels.timezone, $timezone), messages.occurred_at)
+        < $to_day + interval '1 day'
     group by 1, 2
 
 ),
 
-cohorts as (
+firsts as (
 
     select
         person,
@@ -29,18 +31,51 @@ cohorts as (
     from requests
     group by person
 
+),
+
+cohorts as (
+
+    select
+        cohort_month,
+        count(*) as people
+    from firsts
+    where cohort_month > $to_day - interval '12 months'
+    group by cohort_month
+
+),
+
+returned as (
+
+    select
+        firsts.cohort_month,
+        requests.active_month,
+        count(*) as people
+    from requests
+    inner join firsts on requests.person = firsts.person
+    group by firsts.cohort_month, requests.active_month
+
+),
+
+months as (
+
+    select
+        cohorts.cohort_month,
+        later.months_later,
+        cohorts.cohort_month + later.months_later * interval '1 month' as active_month
+    from cohorts
+    cross join generate_series(0, 11) as later (months_later)
+
 )
 
 select
-    cast(cohorts.cohort_month as date) as cohort,
-    cast(
-        (extract(year from requests.active_month) - extract(year from cohorts.cohort_month)) * 12
-        + extract(month from requests.active_month)
-        - extract(month from cohorts.cohort_month) as integer
-    ) as months_later,
-    count(*) as people
-from requests
-inner join cohorts on requests.person = cohorts.person
-where cohorts.cohort_month > $to_day - interval '12 months'
-group by cohort, months_later
+    cast(months.cohort_month as date) as cohort,
+    cast(months.months_later as integer) as months_later,
+    coalesce(returned.people, 0) as people,
+    months.active_month + interval '1 month' <= $to_day + interval '1 day' as is_over
+from months
+left join returned
+    on
+        months.cohort_month = returned.cohort_month
+        and months.active_month = returned.active_month
+where months.active_month <= $to_day
 order by cohort, months_later

@@ -10,6 +10,7 @@ from dashboards.reading import Row
 from dashboards.sheet import Sheet
 
 PARTS = {"returning_people": "blue", "new_people": "orange"}
+LISTED = 12
 
 
 def show(sheet: Sheet) -> None:
@@ -41,7 +42,7 @@ def show(sheet: Sheet) -> None:
         ],
     )
     n = sheet.t("people_n", count=now["people"], n=sheet.number(now["people"]))
-    left, right = st.columns([3, 1])
+    left, right = st.columns([2, 1])
     with left:
         _trend(sheet, n)
     with right:
@@ -76,6 +77,7 @@ def _countries(sheet: Sheet, n: str) -> None:
     with parts.card(sheet, "contacts_countries", n=n):
         rows = sheet.rows("contacts_countries")
         total = sum(row["people"] for row in rows)
+        parts.listed(sheet, len(rows[:LISTED]), len(rows))
         parts.table(
             {
                 "country": sheet.t("column.country"),
@@ -90,7 +92,7 @@ def _countries(sheet: Sheet, n: str) -> None:
                     "people": sheet.number(row["people"]),
                     "share": sheet.percent(row["people"], total),
                 }
-                for row in rows[:12]
+                for row in rows[:LISTED]
             ],
             empty=sheet.t("nothing"),
         )
@@ -98,7 +100,9 @@ def _countries(sheet: Sheet, n: str) -> None:
 
 def _cohorts(sheet: Sheet) -> None:
     with parts.card(sheet, "contacts_cohorts", csv="contacts_raw"):
-        rows = sheet.rows("contacts_cohorts")
+        # A view may end after the data do: months that have not come are no zeros.
+        end = min(sheet.filters.days[1], sheet.filters.last)
+        rows = sheet.rows("contacts_cohorts", to_day=end)
         sizes = {row["cohort"]: row["people"] for row in rows if row["months_later"] == 0}
         names = {
             row["cohort"]: f"{_month(sheet, row)} ({sheet.t('n', n=sheet.number(row['people']))})"
@@ -112,7 +116,8 @@ def _cohorts(sheet: Sheet) -> None:
                     "day": names[row["cohort"]],
                     "value": 100 * row["people"] / sizes[row["cohort"]],
                     # short: a year of them stands side by side on a phone
-                    "label": sheet.number(100 * row["people"] / sizes[row["cohort"]]),
+                    "label": sheet.number(100 * row["people"] / sizes[row["cohort"]])
+                    + ("" if row["is_over"] else "+"),
                     "cell": f"{row['cohort']}-{row['months_later']}",
                 },
                 {

@@ -231,6 +231,7 @@ def _templates(sheet: Sheet) -> None:
 def _broadcasts(sheet: Sheet) -> None:
     with parts.card(sheet, "delivery_broadcasts"):
         rows = sheet.rows("delivery_broadcasts", limit=LISTED)
+        parts.listed(sheet, len(rows), rows[0]["found"] if rows else 0)
         parts.table(
             {
                 "name": sheet.t("column.broadcast"),

@@ -36,7 +36,8 @@ def show(sheet: Sheet) -> None:
     incomplete = [r for r in resources if r["is_complete"] is False or r["last_error"]]
     differing = [name for left, right, name in SAME if checks[left] != checks[right]]
     quarantined = _quarantined(sheet)
-    _lead(sheet, incomplete, differing)
+    broken = [f for f in build.failures if f.status in ("fail", "error")] if build else []
+    _lead(sheet, len(incomplete) + len(differing) + len(quarantined or ()) + len(broken))
     parts.tiles(
         sheet,
         [
@@ -69,8 +70,7 @@ def show(sheet: Sheet) -> None:
         _failures(sheet, build)
 
 
-def _lead(sheet: Sheet, incomplete: list[Row], differing: list[str]) -> None:
-    count = len(incomplete) + len(differing)
+def _lead(sheet: Sheet, count: int) -> None:
     sentence = sheet.t("health.good") if not count else sheet.t("health.bad", count=count, n=count)
     parts.lead(sheet, sentence, sheet.t("health.more", at=sheet.moment(sheet.as_of)))
 

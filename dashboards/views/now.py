@@ -71,14 +71,19 @@ def _lead(sheet: Sheet, now: dict[str, Any], week: dict[str, Any]) -> None:
 
 
 def _longest(sheet: Sheet, now: dict[str, Any]) -> None:
-    with parts.card(
-        sheet, "now_longest", n=sheet.t("turns_n", count=now["waiting"],
-                                        n=sheet.number(now["waiting"])), csv="now_raw"
-    ):  # fmt: skip
-        states = ["all", "at_risk", "open", "expired"]
+    found = {
+        "all": now["waiting"],
+        "at_risk": now["at_risk"],
+        "open": now["with_open_window"] - now["at_risk"],
+        "expired": now["expired"],
+    }
+    # The count stands above the buttons that choose it.
+    count = found[st.session_state.get("now-state", "all")]
+    n = sheet.t("turns_n", count=count, n=sheet.number(count))
+    with parts.card(sheet, "now_longest", n=n, csv="now_raw"):
         chosen = st.segmented_control(
             sheet.t("now.show"),
-            states,
+            list(found),
             default="all",
             required=True,
             format_func=lambda state: sheet.t(f"window_state.{state}"),
@@ -87,6 +92,7 @@ def _longest(sheet: Sheet, now: dict[str, Any]) -> None:
         )
         state = None if chosen == "all" else chosen
         rows = sheet.rows("now_longest", limit=LISTED, window_state=state)
+        parts.listed(sheet, len(rows), count)
         parts.table(
             {
                 "contact": sheet.t("column.contact"),

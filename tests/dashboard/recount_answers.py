@@ -54,6 +54,7 @@ def now_page(marts: Marts, says: Says) -> Expected:
         "tile waiting_expired": said(says.n(len(expired)), oldest),
         "tile median_period": said(p50, says.n(len(taken)), says.n(still)),
         "n": said(says.n(len(waiting)), says.n(len(waiting))),
+        "legend": said(says.n(min(len(waiting), 15)), says.n(len(waiting))),
         "table 0": said(
             *(
                 text

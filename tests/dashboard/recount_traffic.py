@@ -74,6 +74,7 @@ def delivery_page(marts: Marts, says: Says) -> Expected:
         "tile to_read": said(says.long(percentile(reading, 0.5)), says.n(len(reading))),
         "tile cost": said(says.usd(sum(costs) if costs else None), says.n(len(costs))),
         "n": said(says.n(whole), says.n(status["failed"])),
+        "legend": said(says.n(min(len(broadcasts), 15)), says.n(len(broadcasts))),
         "funnel": said(*(t for s in steps for t in (says.n(s), says.share(s, steps[0])))),
         "table 0": said(
             *(
@@ -210,6 +211,11 @@ def contacts_page(marts: Marts, says: Says) -> Expected:
         for active in months.values()
         for month in active
     )
+    newest = LAST.year, LAST.month
+    months_later = [
+        ((year, month), 12 * (newest[0] - year) + newest[1] - month)
+        for year, month in sorted({min(active) for active in months.values()})
+    ]
     daily = []
     for day in days():
         first_of_day: dict[str, datetime] = {}
@@ -231,6 +237,7 @@ def contacts_page(marts: Marts, says: Says) -> Expected:
         ),
         "tile requests": said(says.n(len(shown))),
         "n": [says.n(len(writers))] * 2,
+        "legend": said(says.n(len(home)), says.n(len(home))),
         "table 0": said(
             *(
                 text
@@ -240,9 +247,10 @@ def contacts_page(marts: Marts, says: Says) -> Expected:
         ),
         "chart 0": daily,
         "chart 1": [
-            f"{month[0]}-{month[1]:02d}-01-{later} {100 * n / cohorts[month, 0]:.6g}"
-            for (month, later), n in sorted(cohorts.items())
-            if later > 0
+            f"{month[0]}-{month[1]:02d}-01-{later} "
+            f"{100 * cohorts[month, later] / cohorts[month, 0]:.6g}"
+            for month, age in months_later
+            for later in range(1, age + 1)
         ],
     }
 
@@ -288,13 +296,17 @@ def health_page(marts: Marts, says: Says) -> Expected:
     )
     bad = sum(r["is_complete"] is False or bool(r["last_error"]) for r in health)
     of_the_api = sum(r["seen_in"] != "webhook" for r in messages)
-    wrong = bad + sum(
-        one != other
-        for one, other in (
-            (of_the_api, synced),
-            (in_turns[0], requests),
-            (in_turns[1], requests),
-            (sum(r["turns"] for r in days_), len(turns)),
+    wrong = (
+        bad
+        + len(marts["mart_quarantine"])
+        + sum(
+            one != other
+            for one, other in (
+                (of_the_api, synced),
+                (in_turns[0], requests),
+                (in_turns[1], requests),
+                (sum(r["turns"] for r in days_), len(turns)),
+            )
         )
     )
     return {
