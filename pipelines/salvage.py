@@ -44,6 +44,18 @@ class Unreadable(dict[str, Any]):
         self.raw, self.reason = raw, reason
 
     @property
+    def id(self) -> str | None:
+        """The id it tells, so that what hangs on it can be asked for; None when it tells none."""
+        text = self.raw.removeprefix(BOM).decode("utf-8", "surrogateescape")
+        try:
+            row = json.loads(text, strict=False, parse_int=str)
+        except (ValueError, RecursionError):
+            return None
+        identity = row.get("id") if isinstance(row, dict) else None
+        is_good = isinstance(identity, str) and identity.isprintable()
+        return identity or None if is_good else None
+
+    @property
     def text(self) -> str:
         """The bytes as text that every database can hold; what is no UTF-8 reads `\\xff`."""
         return self.raw.decode("utf-8", "backslashreplace").replace("\x00", "\\x00")

@@ -61,6 +61,18 @@ def test_a_bad_row_is_never_decoded_as_if_it_were_good(name: str) -> None:
     assert isinstance(body["data"][0], Unreadable)
 
 
+@pytest.mark.parametrize("name", sorted(BAD.keys() - {"2,000 levels", "no value"}))
+def test_a_bad_row_still_tells_its_id(name: str) -> None:
+    assert Unreadable(BAD[name], "bad").id == "bad"
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"7", b"{}", b'{"id":NaN}', b'{"id":""}', rb'{"id":"\ud83d"}', b'{"id":"a\xff"}']
+)
+def test_an_id_that_is_no_good_text_is_none(raw: bytes) -> None:
+    assert Unreadable(raw, "bad").id is None
+
+
 def test_the_reason_tells_nothing_of_the_row() -> None:
     reasons = {row.reason for raw in BAD.values() for row in salvage(page(raw))["data"]}
     assert len(reasons) > 5

@@ -17,6 +17,7 @@ from pipelines.errors import Unavailable
 from pipelines.provider import Row
 from pipelines.providers.waspy.client import Waspy
 from pipelines.providers.waspy.tables import CONVERSATION_STATES, CONVERSATIONS
+from pipelines.providers.waspy.unreadable import see
 from pipelines.reading.pull import Pull
 from pipelines.reading.states import newest_states, note_states
 from pipelines.reading.walks import Position, Refresh
@@ -76,7 +77,7 @@ class ConversationReader:
             fetch = self._observed(partial(self._api.conversations, status=status))
             async for page in follow(fetch):
                 self._pull.take(CONVERSATIONS, page)
-                seen |= set(_identified(page.rows))
+                seen |= set(_identified(page.rows)) | see(self._pull, page.rows)
                 if self._pull.is_paused():
                     return False
         lookups = map(self._look_up, sorted(were_live - seen))
@@ -115,6 +116,7 @@ class ConversationReader:
 
         async def fetch_and_note(cursor: str | None) -> Page[Row]:
             page = await fetch(cursor)
+            see(self._pull, page.rows)
             self._note(page.rows, page.fetched_at)
             return page
 

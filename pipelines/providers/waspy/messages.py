@@ -12,7 +12,7 @@ nothing, costs a reading from the start.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -24,6 +24,7 @@ from pipelines.providers.waspy.client import Waspy
 from pipelines.providers.waspy.readings import MAX_ATTEMPTS, START, Checkpoint, Due, Reading
 from pipelines.providers.waspy.statuses import StatusRefresh
 from pipelines.providers.waspy.tables import CONVERSATIONS, MESSAGE_CURSORS, MESSAGES
+from pipelines.providers.waspy.unreadable import UnreadableConversations
 from pipelines.reading.backlog import Moved
 from pipelines.reading.gate import Urgency, urgent
 from pipelines.reading.pull import Pull
@@ -46,6 +47,8 @@ CLOSED_AFTER = 10
 its own and must not hide the others, many are the list that is closed or the provider that is down.
 """
 
+NAMELESS = "a conversation can't be decoded, nor its id: its messages are not read"
+
 FAILED = "conversations whose messages could not be read"
 """What a pull calls those that the run's next one shall leave alone, each with its error."""
 
@@ -66,12 +69,17 @@ class MessageReader:
         those with news."""
         await self._pull.finished(CONVERSATIONS.name)
         refresh = StatusRefresh(self._pull)
-        self._is_noting = self._pull.is_full or refresh.is_due
-        news, rest = self._due(refresh)
+        unreadable = UnreadableConversations(self._pull)
+        self._is_noting = self._pull.is_full or refresh.is_due or bool(unreadable.due)
+        news, rest = self._due(refresh, unreadable.due)
         await self._read_news(news)
+        unreadable.note_read()
         if self._pull.outcomes[MESSAGES.name].is_complete:
             await self._refresh(refresh, rest)
         self._note_given_up()
+        if unreadable.is_nameless:
+            outcome = self._pull.outcomes[MESSAGES.name]
+            outcome.is_complete, outcome.note = False, NAMELESS
         self._tell_failures()
 
     def _note_given_up(self) -> None:
@@ -152,27 +160,26 @@ class MessageReader:
             raise [*self._failed.values()][-1]
         return sum(1 for _ in waiting)
 
-    def _due(self, refresh: StatusRefresh) -> tuple[list[Due], list[Due]]:
-        """Conversations whose row changed since their messages were read, newest first; then
-        those that only a refresh wants, in the order of their ids."""
+    def _due(self, refresh: StatusRefresh, unreadable: Set[str]) -> tuple[list[Due], list[Due]]:
+        """Conversations whose row changed since their messages were read, newest first, behind
+        those whose row is unreadable; then those that only a refresh wants, in the order of their
+        ids."""
         changed = {thing.id: thing for thing in self._moved() if thing.id not in self._failed}
-        readings = self._readings(sorted(changed.keys() | refresh.due.keys()))
-        news = [
-            Due(
-                readings[thing.id],
-                self._start(readings[thing.id], refresh.due.get(thing.id, refresh.recent)),
-                thing.mark,
-                sortable(thing.last_at),
-            )
-            for thing in changed.values()
-        ]
+        unreadable = unreadable - changed.keys() - self._failed.keys()
+        readings = self._readings(sorted(changed.keys() | refresh.due.keys() | unreadable))
+
+        def with_news(identity: str, *told: str | None) -> Due:
+            since = refresh.due.get(identity, refresh.recent)
+            return Due(readings[identity], self._start(readings[identity], since), *told)
+
+        news = [with_news(t.id, t.mark, sortable(t.last_at)) for t in changed.values()]
         rest = [
             Due(readings[identity], readings[identity].before(since))
             for identity, since in sorted(refresh.due.items())
-            if identity not in changed.keys() | self._failed.keys()
+            if identity not in changed.keys() | self._failed.keys() | unreadable
         ]
         news.sort(key=lambda item: item.promised or "", reverse=True)
-        return news, rest
+        return [*map(with_news, sorted(unreadable)), *news], rest
 
     def _moved(self) -> list[Moved]:
         """What has news, as far as a pull can read it; in a full sync, everything."""

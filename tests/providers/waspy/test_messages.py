@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,8 +17,19 @@ from pipelines.providers.waspy.simulator_story import conversation_id
 from pipelines.providers.waspy.tables import MESSAGES
 from pipelines.reading.pull import CHUNK_ROWS, Pull
 from pipelines.reading.transport import TRIES
-from pipelines.simulation import Answer, Asked, Change, Fault, broken, expired_cursor, instead
+from pipelines.simulation import (
+    Answer,
+    Asked,
+    Change,
+    Fault,
+    Faults,
+    broken,
+    expired_cursor,
+    instead,
+    with_rows,
+)
 from pipelines.warehouse.stored import StoredRows
+from pipelines.world import Thread
 
 from ..conftest import Shop
 from .conftest import DAY, NOT_FOUND, broken_messages, messages_asked
@@ -182,6 +194,46 @@ def test_cursors_of_a_load_that_never_completed_are_not_trusted(shop: Shop) -> N
     app = shop.app()
     shop.sync(app)
     assert messages_asked(app) == len(shop.rows("conversations"))
+
+
+def test_a_conversation_that_can_not_be_decoded_keeps_its_messages(shop: Shop) -> None:
+    thread = shop.world.threads[0]
+    lost = conversation_id(thread)
+    end = shop.clock.now
+    said = [m for m in shop.world.messages if (m.channel_id, m.contact_id) == thread_of(thread)]
+    shop.clock.now = said[-1].inserted_at - timedelta(seconds=1)
+    asked = []
+    for now in (shop.clock.now, shop.clock.now, end):
+        shop.clock.now = now
+        app = shop.app(faults=cut_preview(lost))
+        assert shop.sync(app).outcomes["messages"].is_complete
+        asked.append(sum(seen.path.endswith(f"/{lost}/messages") for seen in app.state.requests))
+    assert lost not in shop.rows("conversations")
+    assert asked == [1, 0, 1]
+    assert len(shop.rows("messages")) == len(shop.world.messages)
+
+
+def test_a_conversation_that_can_not_even_be_named_is_told(shop: Shop) -> None:
+    fault = Fault(with_rows(b'{"id":NaN}'), path="/conversations", times=TRIES)
+    outcome = shop.sync(shop.app(faults=[fault])).outcomes["messages"]
+    assert not outcome.is_complete
+    assert outcome.note
+    assert len(shop.rows("messages")) == len(shop.world.messages)
+
+
+def cut_preview(conversation: str) -> Faults:
+    """The row of a conversation holds half an emoji."""
+    identity = b'"id":"%s"' % conversation.encode()
+
+    def cut(_: Asked, answer: Answer) -> Answer:
+        body = answer.body.replace(identity, identity + rb',"lastMessagePreviewCut":"\ud83d"')
+        return replace(answer, body=body)
+
+    return lambda asked, _: None if asked.path.endswith("/messages") else cut
+
+
+def thread_of(thread: Thread) -> tuple[str, str]:
+    return thread.channel_id, thread.contact_id
 
 
 def test_a_conversation_deleted_between_list_and_reading_is_left_alone(shop: Shop) -> None:
