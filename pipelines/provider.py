@@ -120,6 +120,8 @@ class Provider:
         tables: the raw tables; each is a resource unless it only serves another.
         resources: what `resources` may name, in the order they are read.
         opt_in: resources that cost much, such as a request per parent: read only when named.
+        resumed: resources that a full sync reads in several runs, if it must: their position tells
+            how far it came.
         webhook_headers: what the receiver keeps of a delivery's headers, in lower case.
     """
 
@@ -133,6 +135,7 @@ class Provider:
     opt_in: frozenset[str] = field(default_factory=frozenset)
     webhook_headers: tuple[str, ...] = ()
     ranged: tuple[str, ...] = ()
+    resumed: frozenset[str] = field(default_factory=frozenset)
 
     @property
     def schema(self) -> str:

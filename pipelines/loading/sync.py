@@ -177,9 +177,11 @@ class _Sync:
 
     def _positions(self) -> dict[str, dict[str, Any]]:
         states = self.warehouse.sync_states(self.room, self.account.name)
-        if self.order.is_full:
-            return {}
-        return {state.resource: dict(state.position) for state in states}
+        return {
+            state.resource: dict(state.position)
+            for state in states
+            if not self.order.is_full or state.resource in self.room.resumed
+        }
 
     def _pull(
         self, loader: Loader, positions: dict[str, dict[str, Any]], wanted: frozenset[str]

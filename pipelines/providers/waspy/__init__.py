@@ -12,4 +12,5 @@ PROVIDER = Provider(
     tables=TABLES,
     resources=tuple(table.name for table in RESOURCES),
     ranged=("conversations", "messages"),
+    resumed=frozenset({"messages"}),
 )

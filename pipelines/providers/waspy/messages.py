@@ -72,7 +72,11 @@ class MessageReader:
         unreadable = UnreadableConversations(self._pull)
         self._is_noting = self._pull.is_full or refresh.is_due or bool(unreadable.due)
         news, rest = self._due(refresh, unreadable.due)
-        await self._read_news(news)
+        try:
+            await self._read_news(news)
+        finally:
+            if self._pull.is_full:
+                self._note_done(refresh, [item for item in news if item.mark is not None])
         unreadable.note_read()
         if self._pull.outcomes[MESSAGES.name].is_complete:
             await self._refresh(refresh, rest)
@@ -137,11 +141,15 @@ class MessageReader:
         try:
             left = await self._read_all(due)
         finally:
-            read = self._pull.done | self._failed.keys()
-            refresh.interrupted([item.reading.id for item in due], read)
+            self._note_done(refresh, due)
         self._pull.has_more |= left > 0
         if not left:
             refresh.ended()
+
+    def _note_done(self, refresh: StatusRefresh, due: Sequence[Due]) -> None:
+        # What failed has news from now on.
+        done = self._pull.done | self._failed.keys()
+        refresh.interrupted([item.reading.id for item in due], done)
 
     async def _read_all(self, due: Sequence[Due]) -> int:
         """Read side by side; return how many are left for later. What failed is not.
@@ -162,8 +170,8 @@ class MessageReader:
 
     def _due(self, refresh: StatusRefresh, unreadable: Set[str]) -> tuple[list[Due], list[Due]]:
         """Conversations whose row changed since their messages were read, newest first, behind
-        those whose row is unreadable; then those that only a refresh wants, in the order of their
-        ids."""
+        those whose row is unreadable; then those that only a refresh wants. These, and all in a
+        full sync, are in the order of their ids: a later run can go on from one."""
         changed = {thing.id: thing for thing in self._moved() if thing.id not in self._failed}
         unreadable = unreadable - changed.keys() - self._failed.keys()
         readings = self._readings(sorted(changed.keys() | refresh.due.keys() | unreadable))
@@ -172,13 +180,18 @@ class MessageReader:
             since = refresh.due.get(identity, refresh.recent)
             return Due(readings[identity], self._start(readings[identity], since), *told)
 
-        news = [with_news(t.id, t.mark, sortable(t.last_at)) for t in changed.values()]
+        news = [
+            with_news(thing.id, thing.mark, sortable(thing.last_at))
+            for thing in sorted(changed.values())
+            if thing.id > refresh.full_after or thing.mark != readings[thing.id].mark
+        ]
         rest = [
             Due(readings[identity], readings[identity].before(since))
             for identity, since in sorted(refresh.due.items())
             if identity not in changed.keys() | self._failed.keys() | unreadable
         ]
-        news.sort(key=lambda item: item.promised or "", reverse=True)
+        if not self._pull.is_full:
+            news.sort(key=lambda item: item.promised or "", reverse=True)
         return [*map(with_news, sorted(unreadable)), *news], rest
 
     def _moved(self) -> list[Moved]:
@@ -226,7 +239,7 @@ class MessageReader:
                 raise
             self._failed[due.reading.id] = error
             self._failed_in_a_row += 1
-            if due.mark is None and due.reading.mark:
+            if due.reading.mark and (due.mark is None or self._pull.is_full):
                 self._save(replace(due.reading, mark="", attempts=1))
 
     def _urgency(self, due: Due) -> Urgency:

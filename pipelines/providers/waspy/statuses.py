@@ -34,6 +34,7 @@ class StatusRefresh:
 
     Attributes:
         recent: since when messages may have come late, sortable.
+        full_after: the conversation up to which a full sync came that is not at its end.
         due: conversation → time of its oldest message that may have changed or come, sortable.
     """
 
@@ -42,6 +43,7 @@ class StatusRefresh:
         self._position = pull.positions.setdefault(MESSAGES.name, {})
         self._refreshes = self._due_refreshes()
         self.recent = self._since(LATE)
+        self.full_after = str(self._position.get("full", "")) if pull.is_full else ""
         self.due = self._find()
 
     @property
@@ -92,16 +94,24 @@ class StatusRefresh:
         return [refresh.name for refresh in self._refreshes]
 
     def interrupted(self, conversations: Iterable[str], done: Collection[str]) -> None:
-        """Remember how far it came, `conversations` being what was due, in order."""
+        """Remember how far it, or a full sync, came, `conversations` being what was due, in
+        order."""
         for conversation in conversations:
             if conversation not in done:
                 break
-            self._position["refreshing"] = [self._names, conversation]
+            if self._pull.is_full:
+                self._position["full"] = max(self.full_after, conversation)
+            else:
+                self._position["refreshing"] = [self._names, conversation]
 
     def ended(self) -> None:
-        """Note every refresh that was due, and those that were never noted, as done now."""
+        """Note every refresh that was due, and those that were never noted, as done now; after a
+        full sync all of them."""
         known = dict(self._position.get("refreshed", {}))
         every = (*REFRESHES, LATE)
-        done = [r.name for r in every if r in self._refreshes or r.name not in known]
+        is_full = self._pull.is_full
+        done = [r.name for r in every if is_full or r in self._refreshes or r.name not in known]
         self._position["refreshed"] = known | dict.fromkeys(done, self._pull.now.isoformat())
         self._position.pop("refreshing", None)
+        if is_full:
+            self._position.pop("full", None)

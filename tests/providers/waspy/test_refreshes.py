@@ -15,9 +15,9 @@ from pipelines.providers.waspy.readings import OLDER, RECENT, START, Checkpoint,
 from pipelines.providers.waspy.simulator_story import conversation_id, message_id
 from pipelines.providers.waspy.tables import MESSAGE_CURSORS
 from pipelines.reading.landing import Lander
-from pipelines.world import Message, StatusChange, World
+from pipelines.world import Message, StatusChange, World, make_world
 
-from ..conftest import Shop
+from ..conftest import ENDS_AT, Shop
 from .conftest import DAY, HOUR, broken_messages
 
 
@@ -130,6 +130,31 @@ def test_a_refresh_that_is_cut_off_goes_on_where_it_was(shop: Shop) -> None:
     assert asked_again(shop, DAY, resources=only) == []
 
 
+def test_a_full_sync_that_takes_several_runs_comes_to_its_end(tmp_path: Path) -> None:
+    world = make_world(seed=11, ends_at=ENDS_AT, days=3, conversations_per_day=4)
+    shop = Shop(PROVIDER, world, Place(tmp_path))
+    shop.sync()
+    stamps, asked, runs = refreshed(shop), [], 0
+    later, only = timedelta(minutes=5), frozenset({"conversations", "messages"})
+    while runs == 0 or refreshed(shop) == stamps:
+        runs += 1
+        asked += asked_again(shop, later, is_full=True, seconds=0, resources=only)
+        assert asked_again(shop, later) == []
+        assert runs < 20
+    assert runs > 2
+    assert len(asked) == len(set(asked)) == len(shop.rows("conversations"))
+    assert {*refreshed(shop).values()} == {(shop.clock.now + later).isoformat()}
+    # What comes next is the beginning of another one.
+    assert asked_again(shop, later, is_full=True, resources=only, seconds=0)[0] in asked[:4]
+
+
+def refreshed(shop: Shop) -> dict[str, str]:
+    """When each refresh of the messages was last done."""
+    states = {state.resource: state for state in shop.warehouse.sync_states(shop.room, "shop")}
+    stamps: dict[str, str] = states["messages"].position["refreshed"]
+    return stamps
+
+
 def test_messages_that_are_stored_late_are_there_within_a_day(
     small_world: World, tmp_path: Path
 ) -> None:
@@ -183,8 +208,7 @@ def test_news_that_can_not_be_read_keep_no_other_conversation_from_a_refresh(sho
     lost = next(t for t in shop.world.threads if (t.channel_id, t.contact_id) in speaking)
     report = shop.sync(shop.app(faults=broken_messages(conversation_id(lost))))
     assert isinstance(report.outcomes["messages"].error, Unreachable)
-    states = {state.resource: state for state in shop.warehouse.sync_states(shop.room, "shop")}
-    assert states["messages"].position["refreshed"]["day"] == end.isoformat()
+    assert refreshed(shop)["day"] == end.isoformat()
 
 
 def test_a_refresh_that_fails_of_one_conversation_is_made_up_for_with_the_next_sync(
