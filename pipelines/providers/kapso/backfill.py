@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -84,13 +85,17 @@ class _RangeReader:
     async def _messages(self, since: str, until: str) -> None:
         async def read(number: str) -> None:
             async for page in follow(partial(self._api.messages_between, number, since, until)):
+                # What can't be asked for by its id goes where a sync would put it.
+                self._pull.keep(
+                    MESSAGES, replace(page, rows=[r for r in page.rows if not _has_id(r)])
+                )
                 await asyncio.gather(*map(self._message, self._news(page.rows)))
 
         await self._pull.each(MESSAGES, await self._numbers.ids(), read)
 
     def _news(self, rows: Sequence[Row]) -> list[Row]:
         """The rows that the warehouse lacks, or has in another status."""
-        told = [row for row in rows if isinstance(row, dict) and row.get("id")]
+        told = [row for row in rows if _has_id(row)]
         ids = [str(row["id"]) for row in told]
         stored = self._pull.current(MESSAGES, ("id", "kapso_status"), of=("id", ids))
         known = {row[0]: row[1] for row in stored}
@@ -106,6 +111,10 @@ class _RangeReader:
                 raise
             page = Page([row])
         self._pull.take(MESSAGES, page)
+
+
+def _has_id(row: object) -> bool:
+    return isinstance(row, dict) and bool(row.get("id"))
 
 
 def _status(row: Row) -> str | None:

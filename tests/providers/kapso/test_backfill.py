@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipelines.errors import Unavailable
 from pipelines.providers.kapso.simulator_rows import phone_number_id
-from pipelines.simulation import Asked, Change, broken
+from pipelines.simulation import Asked, Change, broken, with_rows
 
 from ..conftest import ENDS_AT, Shop
 from .conftest import DAY, answer_404, only
@@ -12,11 +12,11 @@ from .conftest import DAY, answer_404, only
 NAMES = only("messages", "calls")
 SPAN = (ENDS_AT - 5 * DAY, ENDS_AT)
 REMOVED = "posventa"
+NUMBER = phone_number_id(REMOVED)
 
 
 def test_a_number_that_was_removed_hides_no_other(shop: Shop) -> None:
-    gone = phone_number_id(REMOVED)
-    report = shop.sync(shop.app(faults=answer_404(f"/{gone}/")), resources=NAMES, span=SPAN)
+    report = shop.sync(shop.app(faults=answer_404(f"/{NUMBER}/")), resources=NAMES, span=SPAN)
     assert not report.has_more
     for name in NAMES:
         outcome = report.outcomes[name]
@@ -36,3 +36,16 @@ def test_a_range_that_every_number_refuses_is_an_error(shop: Shop) -> None:
 
     report = shop.sync(shop.app(faults=refuse), resources=NAMES, span=SPAN)
     assert {type(outcome.error) for outcome in report.outcomes.values()} == {Unavailable}
+
+
+def test_rows_that_cannot_be_asked_for_by_an_id_are_kept_aside(shop: Shop) -> None:
+    spoil = with_rows(rb'{"id":"wamid.X","text":"ok \ud83d"}', b'{"timestamp":"1"}', b"17")
+
+    def faults(asked: Asked, _: int) -> Change | None:
+        return spoil if asked.path == f"/meta/whatsapp/v24.0/{NUMBER}/messages" else None
+
+    report = shop.sync(shop.app(faults=faults), resources=only("messages"), span=SPAN)
+    assert report.is_ok
+    reasons = {row["reason"] for row in shop.rows("rejected").values()}
+    assert len(reasons) == len(shop.rows("rejected")) == 3
+    assert {"no id", "not an object"} < reasons
