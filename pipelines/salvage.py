@@ -90,6 +90,27 @@ def salvage(body: bytes) -> Any:
     return _filled(decoded, arrays)
 
 
+def salvage_one(body: bytes) -> Any:
+    """The body of an answer about one thing; where decoding would lose something of it, each object
+    of the envelope is `Unreadable`, as the whole body.
+
+    Raises:
+        ValueError: no such answer: the body is cut off, or no JSON object.
+    """
+    try:
+        return decode(body, has_rows=False)
+    except ValueError as error:
+        reason = str(error)
+    try:
+        envelope = json.loads(body.decode("utf-8", "replace"), strict=False)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    if not isinstance(envelope, dict):
+        raise ValueError(reason)  # noqa: TRY004 - the bytes are wrong, not the argument
+    objects = [key for key, value in envelope.items() if isinstance(value, dict)]
+    return {key: Unreadable(body, reason) for key in objects}
+
+
 def _is_plain(body: bytes, decoded: Any) -> bool:
     """Whether decoding kept everything: a quick look, wrong only in sending too much to `salvage`.
 

@@ -7,6 +7,7 @@ HTTP answer                                  what the caller sees
 400, 422 with a cursor / without             BadCursor / BadRequest
 429, 5xx, cut off, slow, not JSON            tried again, then Unreachable or BadPayload
 a page with rows that are not JSON           tried again, then Answer; those rows are Unreadable
+one thing that is not quite JSON             tried again, then Answer; it is Unreadable
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from pipelines.errors import (
 )
 from pipelines.failpoint import failpoint
 from pipelines.reading.gate import Gate, Memory, Sleep
-from pipelines.salvage import decode, salvage
+from pipelines.salvage import decode, salvage, salvage_one
 
 log = logging.getLogger(__name__)
 # Its INFO lines print whole URLs, and a query may hold a customer's number.
@@ -200,7 +201,7 @@ class Transport:
             is_whole: whether the answer has the shape that was asked for; one that has not is
                 asked for again, then refused: an error sent as 200 must not pass for an end.
             has_rows: whether a bad part may be set aside as a row of a list. Of an answer about
-                one thing, the parts are no rows.
+                one thing, the parts are no rows: it is set aside whole.
 
         Raises:
             Unauthorized, Unavailable, BadCursor, BadRequest, BadPayload, Unreachable.
@@ -345,8 +346,10 @@ class Transport:
     def _decode(self, body: bytes, ask: _Ask, *, is_last: bool) -> Any:
         # What is not JSON may be whole the next time; only then are its good rows taken alone.
         try:
-            is_salvaged = is_last and ask.has_rows
-            decoded = salvage(body) if is_salvaged else decode(body, has_rows=ask.has_rows)
+            if is_last:
+                decoded = salvage(body) if ask.has_rows else salvage_one(body)
+            else:
+                decoded = decode(body, has_rows=ask.has_rows)
         except ValueError:
             problem = "something that is not JSON"
         else:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipelines.provider import Table, fields
 from pipelines.reading.landing import Lander, land
-from pipelines.salvage import REMOVED, Unreadable, decode, salvage
+from pipelines.salvage import REMOVED, Unreadable, decode, salvage, salvage_one
 
 BAD = {
     "bytes that are no UTF-8": b'{"id":"bad","text":"\xff\xfe"}',
@@ -100,6 +100,33 @@ def test_an_answer_about_one_thing_is_taken_whole_or_not_at_all() -> None:
     assert decode(b'{"data":{"tags":["\\u003a"]}}', has_rows=False) == {"data": {"tags": [":"]}}
     with pytest.raises(ValueError, match="twice"):
         decode(b'{"data":{"tags":[{"a":1,"a":2}]}}', has_rows=False)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bytes that are no UTF-8",
+        "NaN",
+        "half of a surrogate pair",
+        "a NUL",
+        "a raw NUL",
+        "a key that stands twice",
+        "an integer beyond 64 bits",
+        "300 levels",
+    ],
+)
+def test_one_thing_that_is_not_quite_json_is_set_aside_whole(name: str) -> None:
+    body = b'{"data":' + BAD[name] + b',"meta":{"id":1},"ok":true}'
+    found = salvage_one(body)
+    assert isinstance(found["data"], Unreadable)
+    assert found["data"].raw == body
+    assert "bad" not in found["data"].reason
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"data":{"id":1', b"[NaN]", b'{"data":}'])
+def test_what_is_no_answer_about_one_thing_is_refused(body: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - orjson's own words
+        salvage_one(body)
 
 
 json_values = st.recursive(

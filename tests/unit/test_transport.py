@@ -23,6 +23,7 @@ from pipelines.errors import (
     Unreachable,
 )
 from pipelines.reading.transport import TRIES, Transport
+from pipelines.salvage import Unreadable
 
 KEY = "CANARY-key-4711"
 PHONE = "5491126032641"
@@ -304,6 +305,13 @@ def test_a_page_with_a_bad_row_is_asked_for_again_and_then_taken_without_it() ->
     assert (page, requests) == ({"data": [{"id": "a"}, {}, {"id": "b"}]}, 3)
     cut = failing(2, lambda: httpx.Response(200, content=body))
     assert ask(cut)[:2] == ({"data": []}, 3)
+
+
+def test_one_thing_with_a_bad_text_is_asked_for_again_and_then_set_aside() -> None:
+    body = rb'{"data":{"id":"a","text":"ok \ud83d"}}'
+    found, requests, _ = ask(lambda n: httpx.Response(200, content=body), has_rows=False)
+    assert isinstance(found["data"], Unreadable)
+    assert requests == 3
 
 
 def test_a_page_that_is_good_json_and_would_lose_something_is_asked_for_once() -> None:

@@ -153,7 +153,8 @@ class Kapso:
     async def exists(self, kind: str, identity: str) -> bool:
         """Whether Kapso still has one of its `conversations`, `contacts` or `broadcasts`."""
         try:
-            await self.transport.get(f"{PLATFORM}/whatsapp/{kind}/{_part(identity)}")
+            path = f"{PLATFORM}/whatsapp/{kind}/{_part(identity)}"
+            await self.transport.get(path, has_rows=False)
         except Unavailable as error:
             return error.status != 404
         return True
