@@ -12,7 +12,7 @@ DoblecheckError
 │   └── LogBroken              its disk failed: nothing more is taken until the next start
 ├── BuildFailed                exit 1: the models or their tests failed; the old snapshot stays
 └── ProviderError              exit 1: an account or a resource could not be read
-    ├── Unauthorized           the key is refused: ends the account
+    ├── Unauthorized           the key is refused: ends the account, or what an older host has
     ├── Unavailable            closed to the key or not there: ends the resource
     ├── BadCursor              the provider forgot a saved cursor: the walk starts again
     ├── BadRequest             the request is refused: a bug here or a change there

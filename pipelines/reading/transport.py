@@ -2,7 +2,8 @@
 
 HTTP answer                                  what the caller sees
 200 with a JSON object or array              Answer
-401                                          Unauthorized; later calls fail without a request
+401                                          Unauthorized; later calls to the host, or of the
+                                             account, fail without a request
 403, 404                                     Unavailable
 400, 422 with a cursor / without             BadCursor / BadRequest
 429, 5xx, cut off, slow, not JSON            tried again, then Unreachable or BadPayload
@@ -53,6 +54,8 @@ TOTAL_SECONDS = 60.0
 MAX_WAIT_SECONDS = 120.0
 MAX_BODY_BYTES = 64 * 1024 * 1024
 TIMEOUTS = httpx.Timeout(30.0, connect=10.0).as_dict()
+NEW_KEY = "make a new key there, set it as api_key, then: doblecheck doctor"
+OTHER_HOST = "its main host may take it: what only this one has is left out"
 GRACE_SECONDS = 2.0
 """How long a request that is on its way may take when the run is asked to end."""
 
@@ -145,6 +148,7 @@ class Transport:
         )
         self._sleep, self._retry_seconds = sleep, retry_seconds
         self._is_side_host = False
+        self._refused: ProviderError | None = None
         self.concurrency = concurrency
 
     async def __aenter__(self) -> Transport:
@@ -170,8 +174,8 @@ class Transport:
     def beside(self, base_url: str) -> Transport:
         """The same account at another of its provider's hosts.
 
-        Both spend one quota and end together when the key is refused; this one closes them. A
-        side host that is gone ends only what is asked of it.
+        Both spend one quota, and this one closes them. When it refuses the key, neither is asked
+        any more; a side host that refuses it or is gone ends only what is asked of it.
         """
         other = copy(self)
         other._base, other._is_side_host = base_url.rstrip("/"), True
@@ -241,11 +245,13 @@ class Transport:
     def _final(self, error: ProviderError) -> ProviderError:
         if error.ends_account:
             self._shared.ended = self._shared.ended or error
+        elif isinstance(error, Unauthorized):
+            self._refused = self._refused or error
         return self._ending() or error
 
     def _ending(self) -> ProviderError | None:
-        """What ended the account. A copy: an error keeps every frame that it ever left."""
-        return copy(self._shared.ended)
+        """What ended the account, or this host. A copy: an error keeps every frame that it left."""
+        return copy(self._shared.ended or self._refused)
 
     async def _pause(self, wait: float | None, attempt: int) -> None:
         if wait is not None:
@@ -318,8 +324,8 @@ class Transport:
             raise self._final(
                 Unauthorized(
                     f"{self._title} does not accept the key {where}",
-                    hint="make a new key there, set it as api_key, then: doblecheck doctor",
-                    ends_account=True,
+                    hint=OTHER_HOST if self._is_side_host else NEW_KEY,
+                    ends_account=not self._is_side_host,
                 )
             )
         if status in (403, 404):

@@ -250,23 +250,32 @@ def test_two_hosts_of_one_account_spend_one_quota() -> None:
         assert sum(start <= other < start + 60 for other, _ in starts) <= 3
 
 
-def test_a_key_refused_by_one_host_is_not_shown_to_the_other() -> None:
+@pytest.mark.parametrize(
+    ("refuses", "asked"),
+    [
+        ("new.example", ["new.example"]),  # the account ends
+        ("old.example", ["new.example", "old.example", "new.example"]),
+    ],
+)
+def test_a_key_that_the_main_host_takes_may_be_refused_by_the_other(
+    refuses: str, asked: list[str]
+) -> None:
     seen: list[str] = []
 
     def handle(request: httpx.Request) -> httpx.Response:
         seen.append(request.url.host)
-        return httpx.Response(401)
+        return httpx.Response(401 if request.url.host == refuses else 200, json={})
 
-    async def go() -> None:
+    async def go() -> list[Any]:
         main, side = two_hosts(handle, Time())
         async with main:
-            with pytest.raises(Unauthorized):
-                await side.get("/b")
-            with pytest.raises(Unauthorized):
-                await main.get("/a")
+            calls = [main.get("/a"), side.get("/b"), side.get("/b"), main.get("/a")]
+            return [(await asyncio.gather(call, return_exceptions=True))[0] for call in calls]
 
-    asyncio.run(go())
-    assert seen == ["old.example"]
+    refusals = [answer for answer in asyncio.run(go()) if isinstance(answer, Unauthorized)]
+    assert seen == asked
+    assert len(refusals) == (4 if refuses == "new.example" else 2)
+    assert {error.ends_account for error in refusals} == {refuses == "new.example"}
 
 
 def test_what_ended_an_account_is_told_as_short_the_tenth_time_as_the_second() -> None:

@@ -11,7 +11,7 @@ import pytest
 from place import Place
 
 import models
-from pipelines.errors import Unavailable
+from pipelines.errors import Unauthorized, Unavailable
 from pipelines.loading.sync import Order, sync_account
 from pipelines.providers import find
 from pipelines.providers.kapso import PROVIDER
@@ -21,7 +21,7 @@ from pipelines.providers.kapso.simulator_rows import WABA, phone_number_id
 from pipelines.providers.kapso.source import public_url
 from pipelines.providers.kapso.tables import OPT_IN, RESOURCES
 from pipelines.settings import Account
-from pipelines.simulation import Asked, Change, instead, serve
+from pipelines.simulation import Asked, Change, broken, instead, serve
 from pipelines.world import Customer, assignments_of, call_permissions_of
 
 from ..conftest import ENDS_AT, KEY, Shop
@@ -231,6 +231,19 @@ def test_a_list_that_is_closed_on_both_apis_is_an_error(shop: Shop) -> None:
     app = shop.app(closed={"calls", "legacy_calls"})
     report = shop.sync(app, resources=only("phone_numbers", "calls"))
     assert isinstance(report.outcomes["calls"].error, Unavailable)
+
+
+def test_an_older_api_that_refuses_the_key_ends_only_what_needs_it(shop: Shop) -> None:
+    def refuse(asked: Asked, _: int) -> Change | None:
+        return broken(401) if asked.path.startswith(LEGACY) else None
+
+    app = shop.app(closed={"calls"}, faults=refuse)
+    report = shop.sync(app, resources=only("phone_numbers", "contacts", "contact_notes", "calls"))
+    assert report.error is None
+    failed = {n: type(o.error) for n, o in report.outcomes.items() if o.error}
+    assert failed == {"calls": Unauthorized, "contact_notes": Unauthorized}
+    assert report.outcomes["contacts"].is_complete
+    assert len(asked_for(app, LEGACY)) <= 5, "those that were on their way"
 
 
 def test_the_older_api_is_not_asked_while_one_number_answers(shop: Shop) -> None:
