@@ -17,6 +17,13 @@
 ) }}
 -- depends_on: {{ ref('int_conversations__unioned') }}
 
+{%- set facts = [
+    'wa_message_id', 'conversation_id', 'channel_id', 'contact_id', 'phone', 'bsuid', 'direction',
+    'message_type', 'text_length', 'template_name', 'template_language', 'original_message_id',
+    'origin', 'agent_id', 'campaign_id', 'error_code', 'occurred_at', 'position', 'fetched_at',
+] %}
+{%- set marks = ['is_call_permission_reply', 'is_ai', 'is_imported'] %}
+
 with
 
 listed as (
@@ -83,8 +90,43 @@ numbered as (
                 occurred_at asc nulls last,
                 status asc
         ) as copy_number,
-        bool_or(not is_listed) over (partition by provider, account, known_id) as is_told
+        count(*) over (partition by provider, account, known_id) as copies
     from both_sources
+
+),
+
+-- Most messages have one copy. Of the others each column is what the first copy says that says
+-- anything of it: a list row leaves open what only a webhook tells. What any of them marks a
+-- message as, it is; how far it came, it came.
+merged as (
+
+    select
+        provider,
+        account,
+        known_id,
+        {% for column in facts -%}
+            {{ first_known(column, 'copy_number') }} as {{ column }},
+        {% endfor -%}
+        {% for column in marks -%}
+            bool_or({{ column }}) as {{ column }},
+        {% endfor -%}
+        {{ furthest_status('status', 'copy_number') }} as status,
+        bool_or(is_listed) as is_listed,
+        bool_or(not is_listed) as is_told
+    from numbered
+    where copies > 1
+    group by 1, 2, 3
+    union all
+    select
+        provider,
+        account,
+        known_id,
+        {{ (facts + marks) | join(', ') }},
+        status,
+        is_listed,
+        not is_listed as is_told
+    from numbered
+    where copies = 1
 
 ),
 
@@ -119,12 +161,11 @@ final as (
         fetched_at,
         is_listed,
         is_told,
-        {{ mart_key('numbered', 'known_id') }} as message_key,
-        {{ mart_key('numbered', 'conversation_id') }} as conversation_key,
-        {{ mart_key('numbered', 'channel_id') }} as channel_key,
-        {{ identity_key('numbered') }} as identity_key
-    from numbered
-    where copy_number = 1
+        {{ mart_key('merged', 'known_id') }} as message_key,
+        {{ mart_key('merged', 'conversation_id') }} as conversation_key,
+        {{ mart_key('merged', 'channel_id') }} as channel_key,
+        {{ identity_key('merged') }} as identity_key
+    from merged
 
 )
 

@@ -173,3 +173,17 @@
 {% macro utc_day(instant) -%}
     cast(timezone('UTC', {{ instant }}) as date)
 {%- endmacro %}
+
+
+{# Aggregate: the first of a group's values, in an order, that is not null. #}
+{% macro first_known(column, position) -%}
+    {{ return(adapter.dispatch('first_known')(column, position)) }}
+{%- endmacro %}
+
+{% macro default__first_known(column, position) -%}
+    arg_min({{ column }}, {{ position }})
+{%- endmacro %}
+
+{% macro postgres__first_known(column, position) -%}
+    (array_agg({{ column }} order by {{ position }}) filter (where {{ column }} is not null))[1]
+{%- endmacro %}

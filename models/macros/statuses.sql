@@ -14,3 +14,19 @@
 {% macro is_failure(status) -%}
     coalesce({{ status }} in ('failed', 'error'), false)
 {%- endmacro %}
+
+
+{#
+    Aggregate: of a group's statuses the one that counts. Failed is further than sent, and not as far
+    as delivered; of unknown ones the first.
+#}
+{% macro furthest_status(status, position) -%}
+    (
+        array_agg(
+            {{ status }}
+            order by
+                case when {{ is_failure(status) }} then 1.5 else {{ status_rank(status) }} end desc nulls last,
+                {{ position }}
+        ) filter (where {{ status }} is not null)
+    )[1]
+{%- endmacro %}

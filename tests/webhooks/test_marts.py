@@ -15,6 +15,9 @@ def built(tmp_path_factory):
     b.pulled("both", 0, "outbound", type="image", kapso_status="sent")
     b.pulled("pulled", 10)
     b.pulled("revoked by an event", 20)
+    # What the list does not say a webhook told.
+    b.pulled("listed echo", 600, "outbound", kapso_origin=None, kapso_status="pending")
+    b.pulled("listed old", -9 * DAY, kapso_origin=None, kapso_status="delivered")
     b.add("raw_kapso.calls", id="call-1", call_id="wacid.known", direction="inbound",
           status="ringing", phone_number_id=NUMBER, user_wa_id="5491150000001",
           started_at=iso(3 * DAY))  # fmt: skip
@@ -37,9 +40,12 @@ def built(tmp_path_factory):
              "timestamp": unix(25), "revoke": {"original_message_id": "revoked by an event"}}]),
         meta("smb_message_echoes", message_echoes=[{"id": "echo", "type": "text", "from": "1555",
              "to": "5491150000003", "timestamp": unix(600), "text": {"body": "va"}}]),
+        meta("smb_message_echoes", message_echoes=[{"id": "listed echo", "type": "text",
+             "to": "5491150000001", "timestamp": unix(600), "text": {"body": "va"}}]),
         meta("history", history=[{"threads": [{"id": "5491150000003", "messages": [
-            {"id": "old", "type": "text", "from": "5491150000003", "timestamp": unix(-9 * DAY),
-             "text": {"body": "?"}, "history_context": {"status": "READ"}}]}]}]),
+            {"id": wamid, "type": "text", "from": "5491150000003", "timestamp": unix(-9 * DAY),
+             "text": {"body": "?"}, "history_context": {"status": "READ"}}
+            for wamid in ("old", "listed old")]}]}]),
         meta("calls", calls=[{"id": "wacid.known", "event": "terminate", "status": "COMPLETED",
              "direction": "USER_INITIATED", "from": "5491150000001",
              "timestamp": unix(3 * DAY + 95),
@@ -115,6 +121,12 @@ def test_what_is_written_in_the_app_is_a_persons_and_imported_history_no_request
     assert built.message("echo")["sender_kind"] == "human"
     old = built.message("old")
     assert (old["is_imported"], old["is_request"], old["direction"]) == (True, False, "inbound")
+
+
+def test_a_list_that_leaves_it_open_silences_no_webhook(built):
+    echo, old = built.message("listed echo"), built.message("listed old")
+    assert (echo["sender_kind"], echo["status"], echo["is_reply"]) == ("human", "sent", True)
+    assert (old["is_imported"], old["is_request"], old["status"]) == (True, False, "read")
 
 
 def test_a_call_is_one_row_and_webhooks_fill_what_the_list_does_not_say_yet(built):
