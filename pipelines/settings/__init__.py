@@ -1,7 +1,8 @@
 """doblecheck.toml and the environment, read once, into one typed object.
 
 The environment wins: `DOBLECHECK_<SECTION>__<KEY>`, and for the accounts, counted from 0,
-`DOBLECHECK_ACCOUNTS__0__API_KEY`. Nothing below the command line reads either.
+`DOBLECHECK_ACCOUNTS__0__API_KEY`. A list is written between commas or as JSON, a table as JSON.
+Nothing below the command line reads either.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pipelines.errors import ConfigError
 from pipelines.settings import accounts as given
 from pipelines.settings.checks import checked_zone
+from pipelines.settings.environment import Environment
 from pipelines.settings.places import find_file
 from pipelines.settings.sections import (
     Account,
@@ -84,7 +86,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment before the file (which comes in as arguments)."""
-        return env_settings, init_settings
+        return Environment(settings_cls), init_settings
 
     @field_validator("accounts", mode="before")
     @classmethod

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from pipelines.errors import ConfigError
 from pipelines.settings.checks import checked_zone, duration, is_loopback
+from pipelines.settings.environment import FromText, Texts
 from pipelines.settings.places import resolve
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -31,13 +32,13 @@ class Account(_Section):
     concurrency: int = Field(8, ge=1, le=256)
     retry_seconds: float = Field(0.5, gt=0, le=60)
     minutes_per_run: float = Field(10, ge=0)
-    webhook_secrets: list[SecretStr] = []
-    resources: list[str] | None = None
+    webhook_secrets: Annotated[list[SecretStr], FromText] = []
+    resources: Texts | None = None
     graph_version: str = Field("v24.0", pattern=r"^v\d+\.\d+$")
     signature_header: str | None = Field(None, pattern=r"^[A-Za-z0-9-]{1,64}$")
     signature_prefix: str | None = None
     signature_encoding: Literal["hex", "base64"] = "hex"
-    required_headers: dict[str, SecretStr] = {}
+    required_headers: Annotated[dict[str, SecretStr], FromText] = {}
 
     @property
     def key(self) -> str:
@@ -82,14 +83,14 @@ class Hours(_Section):
     """Opening hours as written; `business_time.parse_hours` reads them."""
 
     timezone: str
-    monday: list[str] = []
-    tuesday: list[str] = []
-    wednesday: list[str] = []
-    thursday: list[str] = []
-    friday: list[str] = []
-    saturday: list[str] = []
-    sunday: list[str] = []
-    exceptions: dict[str, list[str]] = {}
+    monday: Texts = []
+    tuesday: Texts = []
+    wednesday: Texts = []
+    thursday: Texts = []
+    friday: Texts = []
+    saturday: Texts = []
+    sunday: Texts = []
+    exceptions: Annotated[dict[str, Texts], FromText] = {}
 
 
 class Policy(_Section):
@@ -201,12 +202,12 @@ class Dashboard(_Section):
     language: Literal["auto", "es", "en"] = "auto"
     stale_after_minutes: float = Field(60, gt=0)
     auth: Literal["none", "oidc", "proxy"] = "none"
-    viewers: list[str] = []
-    personal_data_viewers: list[str] = []
+    viewers: Texts = []
+    personal_data_viewers: Texts = []
     show_personal_data: bool = False
     show_message_text: bool = False
     proxy_header: str = Field("", pattern=r"^[A-Za-z0-9-]*$")
-    trusted_proxies: list[str] = ["127.0.0.1", "::1"]
+    trusted_proxies: Texts = ["127.0.0.1", "::1"]
     oidc_metadata_url: str = ""
     oidc_client_id: str = ""
     oidc_client_secret: SecretStr | None = None

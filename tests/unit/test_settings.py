@@ -107,6 +107,28 @@ def test_the_environment_wins_also_inside_an_account(
     assert (settings.accounts[0].name, settings.accounts[0].concurrency) == ("shop", 3)
 
 
+@pytest.mark.parametrize(
+    "written",
+    ["contacts, messages", '["contacts", "messages"]', "contacts,messages,"],
+)
+def test_the_environment_writes_a_list_between_commas_or_as_json(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    named = {"[": '["%s-key", "%s-key"]', "c": "%s-key,%s-key"}[written[0]] % ("a" * 20, "b" * 20)
+    monkeypatch.setenv("DOBLECHECK_ACCOUNTS__0__RESOURCES", written)
+    monkeypatch.setenv("DOBLECHECK_ACCOUNTS__0__WEBHOOK_SECRETS", named)
+    monkeypatch.setenv("DOBLECHECK_ACCOUNTS__0__REQUIRED_HEADERS", '{"X-Proxy": "b"}')
+    monkeypatch.setenv("DOBLECHECK_DASHBOARD__VIEWERS", written)
+    monkeypatch.setenv("DOBLECHECK_BUSINESS_HOURS__DEFAULT__MONDAY", "09:00-13:00")
+    settings = loaded(folder)
+    shop = settings.accounts[0]
+    assert shop.resources == settings.dashboard.viewers == ["contacts", "messages"]
+    assert [secret.get_secret_value()[0] for secret in shop.webhook_secrets] == ["a", "b"]
+    assert shop.required_headers["X-Proxy"].get_secret_value() == "b"
+    assert settings.business_hours["default"].monday == ["09:00-13:00"]
+    assert settings.business_hours["default"].timezone == "America/Bogota"
+
+
 def test_accounts_can_come_whole_from_the_environment(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
