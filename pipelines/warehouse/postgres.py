@@ -45,7 +45,7 @@ from pipelines.warehouse.postgres_publishing import (
     Waited,
     publish,
 )
-from pipelines.warehouse.postgres_roles import READER, secure, statements
+from pipelines.warehouse.postgres_roles import HAND_OVER, READER, secure, statements
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -135,6 +135,8 @@ class PostgresWarehouse(Warehouse):
                 yield
             finally:
                 self._holder = None
+                with suppress(WarehouseError), self._opened() as other:
+                    other.execute(HAND_OVER)  # or the next run does, or init-db
             with self.connect() as other:  # the role that builds may not
                 self._look_at_tables(other)
 

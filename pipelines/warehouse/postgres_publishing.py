@@ -23,7 +23,7 @@ from typing import Any
 import psycopg
 
 from pipelines.failpoint import failpoint
-from pipelines.warehouse.postgres_roles import secure
+from pipelines.warehouse.postgres_roles import HAND_OVER, secure
 
 PUBLISHING = 0x646F626C65 + 1
 """The number of an advisory lock that readers share while they read."""
@@ -177,6 +177,7 @@ def _show(connection: psycopg.Connection[Any], made_anew: list[str]) -> None:
                     "); end $$"
                 )
                 connection.execute(secure(()))
+                connection.execute(HAND_OVER)  # the owner's build is the builder's
         except psycopg.errors.LockNotAvailable:
             if time.monotonic() > end:
                 raise Waited from None

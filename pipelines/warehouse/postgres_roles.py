@@ -5,9 +5,9 @@
     doblecheck_builder   builds: reads raw, makes the models, publishes
     doblecheck_reader    reads the marts, only that, and not for long
 
-Two passes. `statements` are run once, by `doblecheck init-db`, and again after each new version or
+Three passes. `statements` are run once, by `doblecheck init-db`, and again after each new version or
 whenever something looks wrong: they change nothing that is right. `secure` is run by every sync and
-build, on the tables that it just made.
+build, on the tables that it just made. `HAND_OVER` is run at its end, and by each publication.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ begin
         execute format('alter %s %s owner to %I', t.kind, t.name, t.role);
     end loop;
 end $$"""
-"""Gives what this role has in the loader's and the builder's schemas to them. Where `init-db` was
-not run no schema is theirs, and nothing happens."""
+"""Gives what this role has in the loader's and the builder's schemas to them, who can't go on with
+tables of the owner's. Where `init-db` was not run no schema is theirs, and nothing happens."""
 
 
 def schemas(rooms: Iterable[Provider]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -233,6 +234,23 @@ def strangers(server: Server, database: str) -> list[tuple[object, ...]]:
         """,
         database,
     )
+
+
+def test_after_the_owner_the_loader_and_the_builder_go_on(place: Place, tmp_path: Path) -> None:
+    owner = PostgresWarehouse(place.url(OWNER), tmp_path / "owner")
+    with owner.lock():
+        owner.ensure_raw_tables(find())
+        building.build(owner, full=True)
+        owner.publish()
+    assert strangers(place.server, place.name) == []
+    with suppress(KeyError), owner.lock(), owner.connect() as connection:
+        connection.execute("create table raw_kapso.of_the_owner (id text)")
+        raise KeyError  # also a run that fails leaves nothing behind that others need
+    assert strangers(place.server, place.name) == []
+    builder = PostgresWarehouse(place.url(BUILDER), tmp_path / "builder")
+    with builder.lock():
+        building.build(builder)
+        builder.publish()
 
 
 def test_a_build_of_a_role_that_may_not_is_told_so(place: Place, tmp_path: Path) -> None:
