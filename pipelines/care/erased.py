@@ -13,7 +13,7 @@ import hashlib
 import hmac
 import re
 from base64 import b64decode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -43,7 +43,13 @@ from pipelines.reading.landing import Record, digest
 
 GONE = "erased"
 
-RUN = re.compile(r"(?<![\d.])\+?\d{8,15}(?![\d.])")
+DIGITS = re.compile(r"\+?\d(?:[\s()./\u2010-\u2015\u202a-\u202e\u2060-]{0,4}\d){7,}")
+"""Where a phone may be written, in groups or not; also with dashes and marks that nobody sees."""
+
+GROUP = re.compile(r"\+?\d+")
+
+MOST_DIGITS = 18
+"""Of a phone, with its plus or zeros."""
 
 ABOUT = {"contacts": "contact", "conversations": "conversation"}
 """Table → what the id of its rows is of."""
@@ -151,9 +157,26 @@ class Erased:
         return GONE if is_number(value) and self._pseudonym_of_phone(str(value)) else value
 
     def _masked(self, text: str) -> str:
-        if not RUN.search(text):
-            return text
-        return RUN.sub(lambda run: GONE if self._pseudonym_of_phone(run[0]) else run[0], text)
+        return DIGITS.sub(lambda found: self._without_phones(found[0]), text)
+
+    def _without_phones(self, digits: str) -> str:
+        groups = GROUP.findall(digits)
+        between = GROUP.split(digits)
+        kept, first = [between[0]], 0
+        while first < len(groups):
+            count = self._groups_of_phone(groups[first : first + MOST_DIGITS])
+            last = first + max(count, 1)
+            kept += [GONE if count else groups[first], between[last]]
+            first = last
+        return "".join(kept)
+
+    def _groups_of_phone(self, groups: Sequence[str]) -> int:
+        """How many of the first groups of digits are a phone of theirs together; 0 when none is."""
+        for count in range(len(groups), 0, -1):
+            digits = "".join(groups[:count])
+            if len(digits) <= MOST_DIGITS and self._pseudonym_of_phone(digits):
+                return count
+        return 0
 
     def _kept(self, value: Any, path: str, pseudonym: str) -> Any:
         """What is kept of a text or a number: who it is becomes the pseudonym, what was written

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -67,6 +68,26 @@ def test_others_are_left_alone_but_do_not_name_them() -> None:
     assert (row["from"], row["status"]) == ("5491187654321", "sent")
     row = stored(**{"from": "5491187654321"}, text="hola")
     assert row["text"] == "hola"
+
+
+def test_others_do_not_name_them_however_they_write_the_phone() -> None:
+    for spelling in (
+        PHONE,
+        "+54 9 11 2345-6789",
+        "+54 (9) 11.2345.6789",
+        "\u202a+54\xa09\xa011\xa02345\u20116789\u202c",
+        "005491123456789",
+    ):
+        for before, after in (
+            ("", "."),
+            ("tel.", ", ya"),
+            ("el 15 de 8 a ", " 30"),
+            ("wa.me/", ""),
+        ):
+            text = stored(**{"from": "15550009999"}, text=before + spelling + after)["text"]
+            assert re.sub("[\u202a\u202c]", "", text) == f"{before}erased{after}"
+    for text in ("11 2345 678 1 2026-03-20 20:52 -34.60372", "5491187654321. 54 9 11 8765 4321"):
+        assert stored(**{"from": "15550009999"}, text=text)["text"] == text
 
 
 def test_a_message_id_that_holds_the_phone_is_replaced_always_by_the_same() -> None:
