@@ -37,6 +37,7 @@ from pipelines.care.keys import (
     is_said,
     opened,
 )
+from pipelines.events.webhook_tables import UNREADABLE
 from pipelines.phones import phone_key
 from pipelines.provider import REJECTED, Table
 from pipelines.reading.landing import Record, digest
@@ -47,6 +48,9 @@ DIGITS = re.compile(r"\+?\d(?:[\s()./\u2010-\u2015\u202a-\u202e\u2060-]{0,4}\d){
 """Where a phone may be written, in groups or not; also with dashes and marks that nobody sees."""
 
 GROUP = re.compile(r"\+?\d+")
+
+WORD = re.compile(r"\w[\w.-]{2,62}\w")
+"""What may be an id."""
 
 MOST_DIGITS = 18
 """Of a phone, with its plus or zeros."""
@@ -90,7 +94,8 @@ class Erased:
         told = {**row, "payload": record.payload}
         new = self._stored(told, ABOUT.get(table.name, ""))
         if table is REJECTED:  # its body is a row
-            new["body"] = self._stored(row["body"], ABOUT.get(row["resource"] or "", ""))
+            about = ABOUT.get(row["resource"] or "", "")
+            new["body"] = self._document(row["body"], about) if row["body"] else row["body"]
         if new == told:
             return record
         payload = new.pop("payload") or "{}"
@@ -98,12 +103,19 @@ class Erased:
         return Record(str(new["id"]), tuple(new.values()), payload, hashed, record.fetched_at)
 
     def document(self, text: str | None) -> str | None:
-        """A JSON text as it may be stored: a webhook's body."""
-        if not self._people or not text:
-            return text
+        """A JSON text as it may be stored: a webhook's body. What can't be taken apart and names
+        one of them is gone whole."""
+        return self._document(text, "") if self._people and text else text
+
+    def _document(self, text: str, about: str) -> str:
         bare = text.lstrip(BLANK)
-        new = str(self._stored(bare, ""))
-        return text if new == bare else new
+        if opened(bare) is bare:
+            gone = f'"{GONE}"' if bare[:1] == '"' else GONE  # a quoted text stays one
+            return gone if self._names_them(bare) else text
+        new = str(self._stored(bare, about))
+        if new != bare:
+            return new
+        return text if self._masked(text) == text else GONE  # in a key that stands twice
 
     def _stored(self, value: Any, path: str, found: str | None = None) -> Any:
         """A value as it may be stored, JSON in texts too.
@@ -120,6 +132,8 @@ class Erased:
             }
         if isinstance(value, list):  # each may be about somebody else
             return [self._stored(item, path, found) for item in value]
+        if path.endswith(UNREADABLE) and isinstance(value, str):
+            return GONE if found or self._names_them(value) else value
         loaded = opened(value)
         if loaded is not value:
             new = self._stored(loaded, path, found)
@@ -158,6 +172,12 @@ class Erased:
 
     def _masked(self, text: str) -> str:
         return DIGITS.sub(lambda found: self._without_phones(found[0]), text)
+
+    def _names_them(self, text: str) -> bool:
+        """Whether a phone or an id of one of them stands anywhere in a text."""
+        kinds = ("bsuid", "contact", "conversation")
+        tokens = (self.token(kind, word) for word in WORD.findall(text) for kind in kinds)
+        return self._masked(text) != text or any(token in self._people for token in tokens)
 
     def _without_phones(self, digits: str) -> str:
         groups = GROUP.findall(digits)

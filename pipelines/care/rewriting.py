@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pipelines.care.erased import GONE, Erased
+from pipelines.care.erased import Erased
 from pipelines.events import TABLES as EVENT_TABLES
 from pipelines.events import webhook_tables
 from pipelines.provider import COMMON_COLUMNS, SHARED_TABLES, Provider, Table
@@ -111,12 +111,12 @@ def _rewrite_webhooks(connection: Connection, needles: Sequence[str], erased: Er
                 "where provider = $1 and account = $2 and delivery_id = $3",
                 key,
             )
-    torn = _found(connection, f"{schema}.rejected", f"{keys}, body", ["body"], needles)
-    for provider, account, delivery_id, body in [*torn]:
+    rejected = _found(connection, f"{schema}.rejected", f"{keys}, body", ["body"], needles)
+    for provider, account, delivery_id, body in [*rejected]:
         connection.execute(
             f"update {schema}.rejected set body = $5 "
             "where provider = $1 and account = $2 and delivery_id = $3 and body = $4",
-            [provider, account, delivery_id, body, GONE],
+            [provider, account, delivery_id, body, erased.document(body)],
         )
     return len(changed)
 

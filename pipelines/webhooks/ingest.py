@@ -227,12 +227,16 @@ class _Store:
             load,
         )
 
+    def _text(self, body: bytes) -> str:
+        text = redacted_text(body)
+        return self._erased.document(text) or text
+
     def _reject(self, connection: Connection, unplaced: Sequence[Arrived], load: str) -> None:
         """Keep what belongs to nobody, once."""
         by_id = {file_id(each): each for each in unplaced}
         there = _known_ids(connection, "rejected", by_id)
         rows = [
-            (id_, each.provider or "", "", NOBODY, redacted_text(each.body), each.received_at, load)
+            (id_, each.provider or "", "", NOBODY, self._text(each.body), each.received_at, load)
             for id_, each in by_id.items()
             if id_ not in there
         ]

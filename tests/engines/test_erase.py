@@ -18,6 +18,7 @@ from real_postgres import Server
 
 from pipelines.building.build import build
 from pipelines.care import erasure
+from pipelines.care.erased import Erased
 from pipelines.errors import UsageError, WarehouseError
 from pipelines.loading.sync import Order, sync_account
 from pipelines.providers import find
@@ -318,7 +319,7 @@ class Shop:
     log: SqliteLog
 
     def put(self, table: str, **row: str) -> None:
-        row = {"account": "shop", "payload": "{}", **row}
+        row = {"account": "shop", **row}
         names = ", ".join(f'"{name}"' for name in row)
         places = ", ".join(f"${place}" for place in range(1, len(row) + 1))
         self.ask(f"insert into {table} ({names}) values ({places})", [*row.values()])
@@ -356,7 +357,7 @@ def test_an_erasure_that_was_cut_off_is_made_up_by_the_next(
     shop.put("raw_waspy.messages", id="m1", contact_id=CONTACT, content=json.dumps({"text": TEXT}))
     shop.ask(MARTS)
     with monkeypatch.context() as patched:
-        whole = erasure.Erased.record
+        whole = Erased.record
 
         def cut_off(self: Any, table: Any, record: Any) -> Any:
             if table.name == "messages":
@@ -364,7 +365,7 @@ def test_an_erasure_that_was_cut_off_is_made_up_by_the_next(
             return whole(self, table, record)
 
         rooms = [replace(room, tables=room.tables[::-1]) for room in find()]  # contacts go first
-        patched.setattr(erasure.Erased, "record", cut_off)
+        patched.setattr(Erased, "record", cut_off)
         with pytest.raises(KeyboardInterrupt):
             erasure.erase(shop.warehouse, rooms, shop.log, phone=f"+{PHONE}")
     assert shop.erase().rows == 2
@@ -407,3 +408,20 @@ def test_a_machine_without_the_key_erases_nobody(shop: Shop) -> None:
     assert not key.exists()
     key.write_bytes(kept)
     assert erasure.load(shop.warehouse)
+
+
+def test_bodies_that_are_no_json_are_erased_and_others_of_theirs_stay(shop: Shop) -> None:
+    torn = json.dumps(webhook(PHONE, TEXT, 1)).replace(TEXT, TEXT + "\\ud83d")
+    of_another = torn.replace(PHONE, OTHER).replace(TEXT, "hola").replace(NAME, "Otra")
+    shop.receive(torn.encode(), of_another.encode(), b'{"data": [' + torn.encode() + b"]}")
+    shop.ingest()
+    for number, body in enumerate((torn, of_another, of_another.replace(OTHER, PHONE[-7:]))):
+        shop.put("raw_webhooks.rejected", delivery_id=f"-{number}", provider="kapso", body=body)
+    shop.erase()
+    shop.ingest()
+    for column, table in (("payload", "deliveries"), ("body", "rejected")):
+        told = shop.ask(f"select {column} from raw_webhooks.{table}")
+        assert not [text for (text,) in told if TEXT in text or NAME in text or PHONE in text]
+        assert len([text for (text,) in told if "hola" in text]) == (
+            1 if column == "payload" else 3
+        )

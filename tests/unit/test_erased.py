@@ -216,3 +216,21 @@ def test_what_is_counted_stays_below_what_was_written() -> None:
         "content": {**told["content"], "text": None},
         "metadata": {"agentId": "a1", "note": None},
     }
+
+
+def test_what_cannot_be_taken_apart_is_gone_whole_when_it_names_them() -> None:
+    for named in (PHONE, "+54 9 11 2345-6789", "AR.12345", "thread-1"):
+        torn = f'{{"id":"{named}","text":{{"body":"mirlo \\ud83d"}}}}'
+        assert erased().document(torn) == "erased"
+        assert erased().document(json.dumps(torn)) == '"erased"'
+        part = {"from": OTHER, "data": [{"@unreadable": torn, "reason": "not JSON"}]}
+        assert hook(part) == {
+            "from": OTHER,
+            "data": [{"@unreadable": "erased", "reason": "not JSON"}],
+        }
+        rejected = Record("one", ("one", "messages", "not JSON", torn), "{}", "h", AT)
+        assert erased().record(REJECTED, rejected).values[3] == "erased"
+    torn = f'{{"id":"{OTHER}","text":{{"body":"mirlo \\ud83d"}}}}'
+    assert erased().document(torn) == torn
+    assert hook([{"@unreadable": torn}]) == [{"@unreadable": torn}]
+    assert erased().document(f'{{"from":"{PHONE}","from":"{OTHER}","text":"mirlo"}}') == "erased"
