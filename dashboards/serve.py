@@ -63,11 +63,12 @@ def serve(settings: Settings, warehouse: Any) -> None:
 
 def site(settings: Settings, warehouse: Any) -> state.Site:
     """What the script shows."""
+    hours = settings.business_hours.get("default")
     return state.Site(
         warehouse=warehouse,
         dashboard=settings.dashboard,
         data_path=settings.data_path,
-        timezone=settings.timezone,
+        timezone=hours.timezone if hours else settings.timezone,
         pepper=state.pepper(settings.data_path),
     )
 

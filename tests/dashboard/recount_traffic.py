@@ -148,7 +148,11 @@ def calls_page(marts: Marts, says: Says) -> Expected:
     picked = sum(r["is_answered"] for r in inbound)
     missed = [r for r in calls if r["is_missed"]]
     back = [r["callback_seconds"] for r in calls if r["callback_seconds"] is not None]
-    talks = [r["duration_seconds"] for r in calls if r["duration_seconds"] is not None]
+    talks = [
+        row["duration_seconds"]
+        for row in calls
+        if row["is_answered"] and row["duration_seconds"] is not None
+    ]
     p50 = says.long(percentile(back, 0.5))
     listed = sorted(missed, key=lambda r: r["call_key"])
     listed.sort(key=lambda r: r["started_at"], reverse=True)

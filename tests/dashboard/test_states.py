@@ -16,7 +16,10 @@ from test_filters import values
 from dashboards import reading
 from dashboards.last_build import last_build
 from dashboards.reading import QueryFailed, Reader
+from dashboards.serve import site
 from dashboards.sheet import say
+from pipelines.settings import Settings
+from pipelines.settings.sections import Hours
 from pipelines.warehouse import at
 
 PAGES = ("now", "response", "windows", "team", "delivery", "calls", "contacts", "conversation",
@@ -312,3 +315,20 @@ def test_the_reader_can_do_nothing_but_read(shop: Path) -> None:
                     "delete from marts.fct_turns"):  # fmt: skip
             with pytest.raises(duckdb.Error):
                 connection.execute(sql)
+
+
+def test_a_missed_call_of_no_seconds_is_no_talk(shop: Path, tmp_path: Path) -> None:
+    missed = "update marts.fct_calls set duration_seconds = 0 where is_missed"
+    folder = copied(shop, tmp_path, lambda db: db.execute(missed))
+    before, after = (draw(installation(place), "calls").tiles for place in (shop, folder))
+    assert after["talk"] == before["talk"]
+
+
+def test_an_unknown_channel_has_the_days_of_the_default_opening_hours(tmp_path: Path) -> None:
+    hours = {"default": Hours(timezone="America/Lima")}
+    settings = Settings.model_construct(
+        data_dir=tmp_path, folder=tmp_path, timezone="UTC", business_hours=hours
+    )
+    place = at(tmp_path / "warehouse.duckdb", tmp_path)
+    assert site(settings, place).timezone == "America/Lima"
+    assert site(settings.model_copy(update={"business_hours": {}}), place).timezone == "UTC"
