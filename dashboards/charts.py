@@ -4,6 +4,7 @@ never the only mark of a difference."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from dashboards.formats import MONTHS
@@ -52,21 +53,40 @@ EXTENT = 44
 """Pixels for the numbers of an axis, the same in charts that stand below each other."""
 
 
-def days_axis(language: str, *, shown: bool = True) -> Spec:
-    """A time axis with the months of a language; buckets are days, so all of it is in UTC."""
+TICKS = 8
+"""About how many days are named on an axis."""
+
+
+def days_axis(language: str, values: Values, *, shown: bool = True) -> Spec:
+    """A time axis with the months of a language; buckets are days, so all of it is in UTC.
+
+    Args:
+        values: rows of a timeline; with `with_year` their days are named with it.
+    """
     months = ", ".join(f"'{name}'" for name in MONTHS[language])
     label = f"utcdate(datum.value) + ' ' + [{months}][utcmonth(datum.value)]"
+    if values and values[0].get("with_year"):
+        label += " + ' ' + utcyear(datum.value)"
     return {
         "title": None,
         "labelExpr": label,
         "grid": False,
         "labelOverlap": True,
         "labelSeparation": 6,
-        "tickCount": 8,
+        # Left alone, an axis of few days names each of them several times.
+        "tickCount": {"interval": "day", "step": 1} if _length(values) <= TICKS else TICKS,
         "labels": shown,
         "ticks": shown,
         "domain": shown,
     }
+
+
+def _length(values: Values) -> int:
+    """The days of a timeline."""
+    if not values:
+        return 0
+    ends = datetime.fromisoformat(values[0]["at"]), datetime.fromisoformat(values[-1]["until"])
+    return (ends[1] - ends[0]).days
 
 
 def count_label(language: str) -> str:
@@ -123,14 +143,14 @@ def _spec(palette: Mapping[str, Any], values: Values, height: int, *layers: Spec
     }
 
 
-def _days(language: str, field: str = "at", *, shown: bool = True) -> Spec:
-    axis = days_axis(language, shown=shown)
+def _days(language: str, values: Values, field: str = "at", *, shown: bool = True) -> Spec:
+    axis = days_axis(language, values, shown=shown)
     return {"field": field, "type": "temporal", "scale": {"type": "utc"}, "axis": axis}
 
 
-def _width(language: str, *, shown: bool = True) -> Spec:
+def _width(language: str, values: Values) -> Spec:
     """From the first instant of a bucket to the last."""
-    return {"x": _days(language, shown=shown), "x2": {"field": "until"}}
+    return {"x": _days(language, values), "x2": {"field": "until"}}
 
 
 def _whole(values: Values, x: Spec) -> Spec:
@@ -195,12 +215,12 @@ def percentiles(
         "legend": None,
     }
     y = {"field": "seconds", "type": "quantitative", **seconds_axis(numbers)}
-    encoding = {"x": _whole(values, _days(language, "mid")), "y": y, "color": colour}
+    encoding = {"x": _whole(values, _days(language, values, "mid")), "y": y, "color": colour}
     layers: list[Spec] = [
         {
             "data": {"values": [row for row in values if row["is_provisional"]]},
             "mark": {"type": "rect", "color": palette["text"], "opacity": 0.07},
-            "encoding": _width(language),
+            "encoding": _width(language, values),
         },
         {
             "mark": {"type": "line", "strokeWidth": 2, "interpolate": "linear"},
@@ -215,7 +235,7 @@ def percentiles(
             "data": {"values": list(values)},
             "params": [_click("bucket")],
             "mark": {"type": "rect", "opacity": 0.001, "cursor": "pointer"},
-            "encoding": {**_width(language), "tooltip": tooltip(values)},
+            "encoding": {**_width(language, values), "tooltip": tooltip(values)},
         },
     ]
     return _spec(palette, long, 260, *layers)
@@ -271,7 +291,7 @@ def stacked(
                 "x2Offset": 0 if len(values) > MANY else -1,  # thin bars would be all gap
             },
             "encoding": {
-                "x": _whole(values, _days(language, shown=shown)),
+                "x": _whole(values, _days(language, values, shown=shown)),
                 "x2": {"field": "until"},
                 "y": {
                     "field": "low",

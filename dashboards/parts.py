@@ -191,6 +191,8 @@ def timeline(sheet: Sheet, rows: Sequence[Row]) -> list[Row]:
     """One row per bucket of the view, in order; those without data have a None in every column."""
     by_bucket = {row["bucket"]: row for row in rows}
     nothing = dict.fromkeys(rows[0] if rows else ("bucket",))
+    # Days of this year, by the data's clock, are known without it.
+    with_year = {day.year for day in sheet.filters.days} != {sheet.filters.last.year}
     found = []
     for first in buckets(sheet.filters):
         end = bucket_end(first, sheet.filters.grain)
@@ -204,6 +206,7 @@ def timeline(sheet: Sheet, rows: Sequence[Row]) -> list[Row]:
                 "at": at.isoformat(),
                 "mid": (at + (until - at) / 2).isoformat(),
                 "until": until.isoformat(),
+                "with_year": with_year,
             }
         )
     return found

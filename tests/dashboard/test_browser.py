@@ -183,6 +183,24 @@ def test_a_number_stands_inside_its_tile(
         assert wider == [], path
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_definition_stands_within_the_screen(
+    width: int, served: Served, browser: sync_api.Browser
+) -> None:
+    tab = visit(browser)
+    tab.page.set_viewport_size({"width": width, "height": 800})
+    for name, path in PAGES.items():
+        page = tab.open(f"{served.url}/{path}?lang=es")
+        page.locator(".dc-hint").first.wait_for(timeout=SLOW)
+        outside_ = page.evaluate(
+            "[...document.querySelectorAll('.dc-hint')].filter(hint => {"
+            " hint.focus(); const tip = hint.firstElementChild.getBoundingClientRect();"
+            " return tip.width < 80 || tip.left < 0 || tip.right > innerWidth })"
+            ".map(hint => hint.innerText)"
+        )
+        assert outside_ == [], name
+
+
 @pytest.mark.parametrize("size", ["phone", "wide"])
 def test_every_page_draws_within_the_screen_and_asks_nobody_outside(
     size: str, served: Served, browser: sync_api.Browser

@@ -7,13 +7,15 @@ import io
 from datetime import UTC, date, datetime
 from importlib.resources import files
 from string import Formatter
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards import charts, formats
+from dashboards import charts, formats, parts
+from dashboards.filters import Filters
 from dashboards.frame import VARIABLES
 from dashboards.sheet import word, words
 from pipelines.providers import find
@@ -126,6 +128,30 @@ def test_counts_on_an_axis_are_whole_and_have_no_foreign_comma() -> None:
     assert axis["es"]["tickMinStep"] == axis["en"]["tickMinStep"] == 1
     assert "replace" in axis["es"]["labelExpr"]
     assert "replace" not in axis["en"]["labelExpr"]
+
+
+def test_an_axis_of_few_days_names_each_of_them_once() -> None:
+    def ticks(last: date) -> object:
+        rows = [{"at": "2026-11-14T00:00:00+00:00", "until": f"{last}T00:00:00+00:00"}]
+        return charts.days_axis("es", rows)["tickCount"]
+
+    assert ticks(date(2026, 11, 15)) == ticks(date(2026, 11, 22)) == {"interval": "day", "step": 1}
+    assert ticks(date(2026, 11, 23)) == charts.TICKS
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "with_year"),
+    [
+        (date(2026, 1, 1), date(2026, 11, 20), False),
+        (date(2025, 12, 31), date(2026, 11, 20), True),
+        (date(2025, 11, 1), date(2025, 11, 20), True),
+    ],
+)
+def test_days_of_another_year_are_named_with_it(start: date, end: date, with_year: bool) -> None:
+    view = Filters(last=date(2026, 11, 20), period="custom", start=start, end=end, grain="month")
+    sheet: Any = SimpleNamespace(filters=view, bucket=str)
+    axis = charts.days_axis("es", parts.timeline(sheet, []))
+    assert ("utcyear" in axis["labelExpr"]) is with_year
 
 
 def test_bars_have_a_label_each_or_an_axis() -> None:
