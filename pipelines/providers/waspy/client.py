@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from pipelines.cursors import Page
 from pipelines.provider import Row
+from pipelines.reading.stored import WHOLE_NUMBER, whole_number
 from pipelines.reading.transport import Answer, Transport
 from pipelines.settings import Account
 
@@ -57,9 +58,8 @@ class Waspy:
     async def contacts(self, number: int, size: int = LIMIT) -> Numbered:
         """Page `number` of the contacts, counted from 1, in an order that is not documented."""
         answer = await self._get(f"{API}/contacts", {"page": number, "pageSize": size})
-        total = _meta(answer.body).get("total")
         page = Page[Row](answer.body["data"], None, answer.fetched_at)
-        return Numbered(page, total if isinstance(total, int) else None)
+        return Numbered(page, _number(_meta(answer.body).get("total")))
 
     async def contact(self, identity: str) -> Page[Row]:
         """One contact, as a page of one row."""
@@ -115,6 +115,11 @@ def _is_single(body: Any) -> bool:
 def _meta(body: Any) -> Mapping[str, Any]:
     meta = body.get("meta") if isinstance(body, dict) else None
     return meta if isinstance(meta, dict) else {}
+
+
+def _number(value: Any) -> int | None:
+    """A number, also one that is written as text; None when it is something else."""
+    return whole_number(str(value)) if WHOLE_NUMBER.fullmatch(str(value)) else None
 
 
 def _cursor(meta: Mapping[str, Any]) -> str | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -21,6 +21,7 @@ from pipelines.providers.waspy.client import LIMIT, Numbered, Waspy
 from pipelines.providers.waspy.tables import CONTACTS, CONVERSATIONS
 from pipelines.reading.deletions import Deletions, ids_of
 from pipelines.reading.pull import Pull
+from pipelines.salvage import Unreadable
 from pipelines.times import is_due
 
 SCAN_EVERY = timedelta(days=1)
@@ -45,6 +46,7 @@ class _Pass:
         left: pages still to read, in turn; None before the first one told how many there are.
         ids: of the contacts that were seen.
         totals: what the pages told of how many there are.
+        total: what the last one told.
     """
 
     size: int
@@ -52,6 +54,7 @@ class _Pass:
     left: deque[int] | None = None
     ids: set[str] = field(default_factory=set)
     totals: set[int | None] = field(default_factory=set)
+    total: int | None = None
 
 
 @dataclass
@@ -59,7 +62,7 @@ class _Scan:
     """A reading of the list until it can be trusted. That of a long list takes several pulls.
 
     Attributes:
-        total: how many contacts there were when it began; None when the list does not tell.
+        total: how many contacts the list says it has; None when it does not tell.
         passes: those that may still be needed; the first is going on, or has just ended.
         seen: ids of the contacts that the passes before it saw.
         before: those of the last of these.
@@ -77,7 +80,7 @@ class _Scan:
         ended = self.passes.pop(0)
         self.seen |= ended.ids
         self.is_complete = ended.totals in ({len(ended.ids)}, {None}) or ended.ids == self.before
-        self.before = ended.ids
+        self.before, self.total = ended.ids, ended.total
         return self.is_complete or not self.passes
 
 
@@ -122,7 +125,7 @@ class ContactReader:
         self._pull.outcomes[CONTACTS.name].is_complete = is_complete
 
     def _take(self, page: Page[Row]) -> int:
-        self._listed |= ids_of(page.rows)
+        self._listed |= _listed(page.rows)
         return self._pull.take(CONTACTS, page)
 
     def _is_scan_due(self) -> bool:
@@ -147,11 +150,12 @@ class ContactReader:
             return True
         while await self._is_read(scan.passes[0]):
             if scan.judge():
+                total = len(scan.seen) if scan.total is None else scan.total
                 self._position |= {
                     "is_complete": scan.is_complete,
                     "scanned_at": self._pull.now.isoformat(),
-                    # Contacts that Waspy no longer lists.
-                    "surplus": self._pull.count(CONTACTS) - len(scan.seen),
+                    # Contacts that Waspy no longer lists, less those it only counts.
+                    "surplus": self._pull.count(CONTACTS) - total,
                 }
                 return True
         return False
@@ -190,8 +194,9 @@ class ContactReader:
     async def _page(self, reading: _Pass, number: int) -> Numbered:
         answer = await self._api.contacts(number, reading.size)
         self._pull.keep(CONTACTS, answer.page)
-        reading.ids |= ids_of(answer.page.rows)
+        reading.ids |= _listed(answer.page.rows)
         reading.totals.add(answer.total)
+        reading.total = answer.total
         return answer
 
     async def _look_up_unknown(self) -> None:
@@ -215,6 +220,11 @@ class ContactReader:
                 raise
             return identity
         return None
+
+
+def _listed(rows: Sequence[Row]) -> set[str]:
+    """Ids of the contacts on a page, also of those whose row can't be decoded."""
+    return ids_of(rows) | {row.id for row in rows if isinstance(row, Unreadable) and row.id}
 
 
 def _pages(total: int, size: int) -> int:

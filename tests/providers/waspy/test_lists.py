@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import orjson
 import pytest
 
 from pipelines.providers.waspy import contacts
@@ -13,7 +15,7 @@ from pipelines.providers.waspy.simulator_rows import agent_id, contact_id
 from pipelines.providers.waspy.simulator_story import conversation_id
 from pipelines.reading.pull import Pull
 from pipelines.simulation import Fault, instead
-from pipelines.simulation.asking import Answer, Asked
+from pipelines.simulation.asking import Answer, Asked, Change
 from pipelines.world import Thread, ThreadChange, World
 
 from ..conftest import Shop
@@ -154,6 +156,41 @@ def test_a_sweep_that_is_cut_off_concludes_nothing_and_is_made_again(shop: Shop)
 
 def without_total(_: Asked, answer: Answer) -> Answer:
     return replace(answer, body=answer.body.replace(b'"total":', b'"count":'))
+
+
+def one_more(_: Asked, answer: Answer) -> Answer:
+    return in_meta(answer, lambda meta: {"total": meta["total"] + 1})
+
+
+def total_as_text(_: Asked, answer: Answer) -> Answer:
+    return in_meta(answer, lambda meta: {"total": str(meta["total"])})
+
+
+def in_meta(answer: Answer, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Answer:
+    body = orjson.loads(answer.body)
+    body["meta"] |= change(body["meta"]) if "total" in body["meta"] else {}
+    return replace(answer, body=orjson.dumps(body))
+
+
+def cut_name(_: Asked, answer: Answer) -> Answer:
+    """One contact's row holds half an emoji."""
+    old = b'"id":"%s"' % contact_id("contact-40").encode()
+    return replace(answer, body=answer.body.replace(old, old + rb',"cut":"\ud83d"'))
+
+
+@pytest.mark.parametrize("change", [one_more, total_as_text, cut_name])
+def test_a_new_contact_costs_two_pages_also_where_the_total_is_not_what_can_be_stored(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, change: Change
+) -> None:
+    monkeypatch.setattr(contacts, "LIMIT", 5)
+    monkeypatch.setattr(contacts, "PASSES", ((5, False), (4, True), (5, False)))
+    asked = []
+    for came_at in sorted(contact.created_at for contact in shop.world.contacts)[-4:]:
+        shop.clock.now = came_at + timedelta(seconds=1)
+        app = shop.app(faults=[Fault(change, "/contacts", times=None)])
+        assert shop.sync(app, resources=frozenset({"contacts"})).outcomes["contacts"].is_complete
+        asked.append(len(app.state.requests))
+    assert asked[1:] == [2, 2, 2]
 
 
 def by_pull(monkeypatch: pytest.MonkeyPatch) -> list[int]:
