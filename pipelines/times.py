@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 
-def parse_time(text: object) -> datetime | None:
-    """The instant that a provider's text names, in UTC; None when it names none.
+def parse_time(told: object) -> datetime | None:
+    """The instant that a provider's value names, in UTC; None when it names none.
 
-    ISO 8601 with `Z` or an offset and any number of fraction digits, or Unix seconds as text.
-    A time without a zone is UTC: both providers say that their times are.
+    ISO 8601 with `Z` or an offset and any number of fraction digits, or Unix seconds as text or as
+    a number. A time without a zone is UTC: both providers say that their times are.
     """
-    if not isinstance(text, str) or not text:
+    if not told or isinstance(told, bool) or not isinstance(told, str | int | float):
         return None
     try:
-        if text.isdigit():
-            return datetime.fromtimestamp(int(text), UTC)
-        time = datetime.fromisoformat(text)
+        if not isinstance(told, str) or told.isdigit():
+            return datetime.fromtimestamp(float(told), UTC)
+        time = datetime.fromisoformat(told)
         return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         return None

@@ -1,4 +1,4 @@
-"""When something is to be done again, by the stamp of the last time."""
+"""The providers' times, and when something is to be done again, by the stamp of the last time."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pipelines.times import is_due, past
+from pipelines.times import is_due, parse_time, past
 
+AT = datetime(2026, 3, 20, 21, 0, tzinfo=UTC)
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 
@@ -21,3 +22,27 @@ def test_what_is_done_once_a_day_is_due_after_a_day(ago: float, due: bool) -> No
 def test_what_was_never_done_or_by_a_clock_that_was_ahead_is_due(stamp: str | None) -> None:
     assert is_due(stamp, DAY, NOW)
     assert past(stamp, NOW) is None
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "2026-03-20T21:00:00Z",
+        "2026-03-20T21:00:00.000000000Z",
+        "2026-03-20T18:00:00-03:00",
+        "2026-03-20 21:00:00",
+        "1774040400",
+        1774040400,
+        1774040400.0,
+    ],
+)
+def test_a_time_is_read_from_text_or_a_number(told: object) -> None:
+    assert parse_time(told) == AT
+
+
+@pytest.mark.parametrize(
+    "told",
+    [None, "", "soon", "²", True, 1774040400000, 10**400, float("nan"), float("inf"), {"at": 1}],
+)
+def test_what_names_no_time_is_none(told: object) -> None:
+    assert parse_time(told) is None
