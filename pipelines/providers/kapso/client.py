@@ -179,7 +179,7 @@ class Kapso:
 
 async def _page(transport: Transport, path: str, params: Params) -> Page[Row]:
     answer = await transport.get(path, params, is_whole=is_list)
-    return page_of(answer.body, answer.fetched_at)
+    return page_of(answer.body, answer.fetched_at, asked=params.get("page", 1))
 
 
 def _part(identity: str) -> str:
@@ -196,12 +196,16 @@ def _is_single(body: Any) -> bool:
     return isinstance(body, dict) and isinstance(body.get("data"), dict)
 
 
-def page_of(body: Mapping[str, Any], fetched_at: datetime) -> Page[Row]:
-    """A page of either envelope."""
+def page_of(body: Mapping[str, Any], fetched_at: datetime, *, asked: object = 1) -> Page[Row]:
+    """A page of either envelope.
+
+    Args:
+        asked: the number of the page, where the answer does not repeat it.
+    """
     rows = body["data"]
     if isinstance(body.get("paging"), dict):
         return Page(rows, _after(body["paging"]), fetched_at)
-    return Page(rows, _next_page(body.get("meta"), len(rows)), fetched_at)
+    return Page(rows, _next_page(body.get("meta"), asked, len(rows)), fetched_at)
 
 
 def _after(paging: Mapping[str, Any]) -> str | None:
@@ -213,17 +217,16 @@ def _after(paging: Mapping[str, Any]) -> str | None:
     return following if isinstance(following, str) and "://" not in following else None
 
 
-def _next_page(meta: Any, rows: int) -> str | None:
+def _next_page(meta: Any, asked: object, rows: int) -> str | None:
     if not isinstance(meta, dict):
         return None
-    page = _number(meta.get("page")) or _number(meta.get("current_page"))
-    if page is None:
-        return None
+    told = (meta.get("page"), meta.get("current_page"), asked)
+    page = next(filter(None, map(_number, told)), 1)
     # The size the server used, not the one asked for: it may know only `per_page`, or clamp it.
-    size = _number(meta.get("per_page")) or rows
+    size = _number(meta.get("per_page")) or rows or LIMIT
     last = _number(meta.get("total_pages"))
     if last is None:
-        last = -(-(_number(meta.get("total_count")) or 0) // max(1, size))
+        last = -(-(_number(meta.get("total_count")) or 0) // size)
     return f"{_PAGE}{page + 1}:{size}" if page < last else None
 
 

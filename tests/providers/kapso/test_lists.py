@@ -21,7 +21,7 @@ from pipelines.providers.kapso.simulator_rows import WABA, phone_number_id
 from pipelines.providers.kapso.source import public_url
 from pipelines.providers.kapso.tables import OPT_IN, RESOURCES
 from pipelines.settings import Account
-from pipelines.simulation import Asked, Change, broken, instead, serve
+from pipelines.simulation import Answer, Asked, Change, broken, encode, instead, serve
 from pipelines.world import Customer, assignments_of, call_permissions_of
 
 from ..conftest import ENDS_AT, KEY, Shop
@@ -278,6 +278,18 @@ def test_the_older_api_is_asked_at_its_own_host_and_counted_with_the_other(shop:
 
 
 # Lists in no known order
+
+
+def test_numbered_pages_that_do_not_say_their_number_are_all_read(shop: Shop) -> None:
+    def answer(asked: Asked, _: Answer) -> Answer:
+        page = int(asked.query.get("page", 1))
+        rows = [{"id": f"{page}-{n}"} for n in range(2)]
+        return Answer(encode({"data": rows, "meta": {"per_page": 2, "total_pages": 3}}))
+
+    app = shop.app(faults=lambda asked, _: answer if asked.path.endswith("/users") else None)
+    well(shop.sync(app, resources=only("users")))
+    assert len(shop.rows("users")) == 6
+    assert len(asked_for(app, "/users")) == 3
 
 
 def test_a_long_list_without_an_order_is_read_once_a_day(shop: Shop) -> None:
