@@ -27,6 +27,9 @@ A message never holds a key, a phone number, a name, a message's text or a media
 import traceback
 from pathlib import Path
 
+REPORT_IT = "nothing is lost: run it again; if it stays, report it with this line"
+"""What to do about an error that is not ours."""
+
 
 class DoblecheckError(Exception):
     """A failure that doblecheck explains: one line on what failed, one hint on what to do."""

@@ -17,7 +17,13 @@ from typing import Any
 
 from pipelines.care import erasure
 from pipelines.care.erased import Erased
-from pipelines.errors import DoblecheckError, ProviderError, WarehouseError, unexpected
+from pipelines.errors import (
+    REPORT_IT,
+    DoblecheckError,
+    ProviderError,
+    WarehouseError,
+    unexpected,
+)
 from pipelines.failpoint import failpoint
 from pipelines.loading.packages import Loader, writing
 from pipelines.provider import Provider
@@ -29,8 +35,6 @@ from pipelines.warehouse import SyncState, Warehouse
 
 WATCH_SECONDS = 0.2
 """How long a signal to stop may go unseen."""
-
-REPORT_IT = "nothing is lost: run it again; if it stays, report it with this line"
 
 
 @dataclass

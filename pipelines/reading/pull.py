@@ -24,7 +24,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pipelines.cursors import Fetch, Page, follow
-from pipelines.errors import ProviderError, Stopped, Unavailable
+from pipelines.errors import REPORT_IT, ProviderError, Stopped, Unavailable, unexpected
 from pipelines.failpoint import failpoint
 from pipelines.provider import REJECTED, Row, Table
 from pipelines.reading.backlog import Backlog, Moved
@@ -56,6 +56,9 @@ LONG_ROW = 3_000
 
 LONG_SIZE = 5_000_000
 """Characters of all of them, from which on it matters."""
+
+UNFORESEEN = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What comes of a row that nobody foresaw. No warehouse fails with one of these."""
 
 
 @dataclass
@@ -394,7 +397,7 @@ class Pull:
 
     async def read(self, table: Table, reader: Callable[[], Awaitable[None]], *also: Table) -> None:
         """Run a resource's reader; a provider's error ends this resource and no other, and so does
-        a stop: what was read until then is kept.
+        a row that nobody foresaw, or a stop: what was read until then is kept.
 
         Args:
             table: the resource's.
@@ -406,6 +409,9 @@ class Pull:
             await reader()
         except ProviderError as error:
             outcome.error, outcome.is_complete = error, False
+        except UNFORESEEN as error:
+            outcome.error = ProviderError(unexpected(error), hint=REPORT_IT)
+            outcome.is_complete = False
         except Stopped:
             outcome.is_stopped, outcome.is_complete = True, False
         finally:

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from pipelines.errors import BadPayload, Unauthorized, Unavailable, Unreachable
+from pipelines.reading import pull
 from pipelines.simulation import (
     Asked,
     Change,
@@ -183,6 +184,25 @@ def test_a_lasting_fault_fails_its_resource_and_the_next_sync_makes_it_whole(
     assert len(shop.rows("messages")) == len(shop.world.messages)
     whole(shop.sync())
     assert len(shop.rows("contacts")) == len(shop.world.contacts)
+
+
+def test_a_row_that_nobody_foresaw_fails_its_resource_and_no_other(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    met = iter([TypeError("CANARY-text-of-a-customer")])
+
+    def meet(place: str) -> None:
+        if place == "pull.taken" and (error := next(met, None)):
+            raise error
+
+    monkeypatch.setattr(pull, "failpoint", meet)
+    report = shop.sync()
+    assert report.error is None
+    (failure,) = [outcome.error for outcome in report.outcomes.values() if outcome.error]
+    assert str(failure).startswith("unexpected TypeError at ")
+    assert "CANARY" not in str(failure)
+    whole(shop.sync())
+    assert len(shop.rows("messages")) == len(shop.world.messages)
 
 
 def test_an_expired_cursor_starts_the_walk_again(shop: Shop) -> None:
