@@ -25,6 +25,9 @@ AsOf = Annotated[
     typer.Option("--as-of", help="Count waiting times up to this ISO time instead of now."),
 ]
 
+YEARS = range(1970, 3000)
+"""Of any time that a command names: at the ends of the calendar, nothing can be counted."""
+
 STOPPED = "stopped as asked; the next run goes on from here"
 
 
@@ -71,12 +74,16 @@ def moment_of(text: str, option: str) -> datetime:
         UsageError: it names none.
     """
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
+        told = datetime.fromisoformat(text)
+        moment = (told if told.tzinfo else told.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):  # the latter: in UTC it is before the first year
+        moment = None
+    if moment is None or moment.year not in YEARS:
         raise UsageError(
-            f"{option} {text!r} is not an ISO time", hint="such as 2026-11-20T18:00:00Z"
-        ) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+            f"{option} {text!r} is not an ISO time from {YEARS[0]} to {YEARS[-1]}",
+            hint="such as 2026-11-20T18:00:00Z",
+        )
+    return moment
 
 
 def as_of_moment(text: str | None) -> datetime | None:

@@ -227,7 +227,7 @@ def _listen(host: str, port: int) -> socket.socket:
         )[0]
         # asyncio turns Nagle's delay off only where the protocol is named.
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    except OSError:
+    except (OSError, UnicodeError):  # the latter: of no name that there could be
         raise ConfigError(f"no address for receiver.host {host!r}", hint="127.0.0.1") from None
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

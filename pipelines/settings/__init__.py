@@ -14,7 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from pipelines.errors import ConfigError
 from pipelines.settings import accounts as given
@@ -185,13 +190,13 @@ def load(config: Path | None, rooms: Sequence[Provider]) -> Settings:
             f"{path}: unknown setting {sorted(unknown)[0]!r}",
             hint=f"known: {', '.join(sorted(Settings.model_fields.keys() - {'folder'}))}",
         )
+    hint = "the file that `doblecheck init` writes has every setting"
     try:
         settings = Settings(**data)
     except ValidationError as error:
-        raise ConfigError(
-            _first_problem(error, path),
-            hint="the file that `doblecheck init` writes has every setting",
-        ) from None
+        raise ConfigError(_first_problem(error, path), hint=hint) from None
+    except SettingsError as error:
+        raise ConfigError(f"environment: {error}", hint=hint) from None
     accounts = settings.accounts or given.from_environment(rooms)
     return settings.model_copy(update={"accounts": given.completed(accounts, rooms)})
 
@@ -211,4 +216,11 @@ def _first_problem(error: ValidationError, path: Path | None) -> str:
     place = ".".join(str(part) for part in first["loc"]) or "settings"
     is_unknown = first["type"] == "extra_forbidden"
     said = "unknown setting" if is_unknown else first["msg"].removeprefix("Value error, ")
-    return f"{path or 'environment'}: {place}: {said}"
+    return f"{_variable(first['loc']) or path or 'environment'}: {place}: {said}"
+
+
+def _variable(place: Sequence[str | int]) -> str | None:
+    """The environment variable that a value comes from; None: from the file."""
+    parts = [str(part).upper() for part in place]
+    names = ["DOBLECHECK_" + "__".join(parts[:n]) for n in range(len(parts), 0, -1)]
+    return next((name for name in names if name in os.environ), None)

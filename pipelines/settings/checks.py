@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 from datetime import timedelta
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pipelines.errors import ConfigError
+
+LONGEST_DAYS = 100_000
+"""Of any time that is set: further back, dates end."""
 
 
 def duration(text: str) -> timedelta:
@@ -20,6 +23,8 @@ def duration(text: str) -> timedelta:
     seconds = next((n for words, n in _UNITS.items() if name in words), 0)
     if not (number.isdigit() and int(number) and seconds):
         raise ValueError(f"{text!r} is no time, such as 5 minutes")
+    if int(number) * seconds > LONGEST_DAYS * 86400:
+        raise ValueError(f"is more than {LONGEST_DAYS} days")
     return timedelta(seconds=int(number) * seconds)
 
 
@@ -52,16 +57,27 @@ def check_base_url(url: str, default: str, *, allowed: bool, key: str) -> None:
     Raises:
         ConfigError: not https, a host that is not the provider's, or user info in it.
     """
-    parts = urlsplit(url)
+    parts = web_address(url)
     hint = f"the provider's own is {default}; for a proxy of yours set allow_base_url = true"
-    if parts.scheme not in ("http", "https") or not parts.hostname or any(c.isspace() for c in url):
+    if parts is None:
         raise ConfigError(f"{key} is not a web address", hint=hint)
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ConfigError(f"{key} holds more than a scheme, a host and a path", hint=hint)
-    if is_loopback(parts.hostname) or allowed:
+    if is_loopback(parts.hostname or "") or allowed:
         return
     if parts.scheme != "https" or parts.hostname != urlsplit(default).hostname:
         raise ConfigError(f"{key} is not the provider's https address", hint=hint)
+
+
+def web_address(url: str) -> SplitResult | None:
+    """The parts of an address of http or https; None when it is none."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # a wrong one raises, too
+    except ValueError:
+        return None
+    is_one = parts.scheme in ("http", "https") and bool(parts.hostname)
+    return parts if is_one and not any(c.isspace() for c in url) else None
 
 
 def is_loopback(host: str) -> bool:

@@ -16,12 +16,17 @@ def find_file(config: Path | None) -> Path | None:
     """The configuration file to read, absolute; None when there is none.
 
     Raises:
-        ConfigError: a file was named and is not there.
+        ConfigError: a file was named and is not there, or nobody may look for it.
     """
     named = config or (Path(found) if (found := os.environ.get("DOBLECHECK_CONFIG")) else None)
     path = named or Path(FILE_NAME)
-    if path.is_file():
-        return path.resolve()
+    try:
+        if path.is_file():
+            return path.resolve()
+    except OSError as error:
+        raise ConfigError(
+            f"{path} can't be read: {error.strerror}", hint="check its folder and its name"
+        ) from None
     if named:
         raise ConfigError(f"no configuration file at {path}", hint="write one: doblecheck init")
     return None

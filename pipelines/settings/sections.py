@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from pipelines.errors import ConfigError
-from pipelines.settings.checks import checked_zone, duration, is_loopback
+from pipelines.settings.checks import (
+    LONGEST_DAYS,
+    checked_zone,
+    duration,
+    is_loopback,
+    web_address,
+)
 from pipelines.settings.environment import FromText, Texts
 from pipelines.settings.places import resolve
 
+LONGEST_MINUTES = LONGEST_DAYS * 1440
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
@@ -31,7 +37,7 @@ class Account(_Section):
     requests_per_minute: int = Field(0, ge=0)
     concurrency: int = Field(8, ge=1, le=256)
     retry_seconds: float = Field(0.5, gt=0, le=60)
-    minutes_per_run: float = Field(10, ge=0)
+    minutes_per_run: float = Field(10, ge=0, le=LONGEST_MINUTES)
     webhook_secrets: Annotated[list[SecretStr], FromText] = []
     resources: Texts | None = None
     graph_version: str = Field("v24.0", pattern=r"^v\d+\.\d+$")
@@ -68,7 +74,7 @@ class Receiver(_Section):
     host: str = "127.0.0.1"
     port: int = Field(8300, ge=0, le=65535)
     max_body_bytes: int = Field(3 * 1024 * 1024, ge=1)
-    keep_days: float = Field(90, ge=0)
+    keep_days: float = Field(90, ge=0, le=LONGEST_DAYS)
     log: SecretStr | None = None
     metrics_port: int = Field(8301, ge=0, le=65535)
 
@@ -76,7 +82,7 @@ class Receiver(_Section):
 class Retention(_Section):
     """Days after which what nobody needs is removed; the receiver's log has its own `keep_days`."""
 
-    rejected_days: float = Field(30, ge=0)
+    rejected_days: float = Field(30, ge=0, le=LONGEST_DAYS)
 
 
 class Hours(_Section):
@@ -96,8 +102,8 @@ class Hours(_Section):
 class Policy(_Section):
     """Response targets, in seconds."""
 
-    first_response_seconds: float = Field(900, gt=0)
-    response_seconds: float = Field(3600, gt=0)
+    first_response_seconds: float = Field(900, gt=0, le=LONGEST_MINUTES * 60)
+    response_seconds: float = Field(3600, gt=0, le=LONGEST_MINUTES * 60)
     clock: Literal["business", "calendar"] = "business"
 
 
@@ -154,8 +160,8 @@ class Alerts(_Section):
     """
 
     url: SecretStr | None = None
-    stale_minutes: float = Field(60, ge=0)
-    silent_minutes: float = Field(15, ge=0)
+    stale_minutes: float = Field(60, ge=0, le=LONGEST_MINUTES)
+    silent_minutes: float = Field(15, ge=0, le=LONGEST_MINUTES)
 
     @property
     def target(self) -> str | None:
@@ -172,11 +178,8 @@ class Alerts(_Section):
             raise ConfigError(
                 "alerts.url is empty", hint="set the variable that it names, or remove [alerts]"
             ) from None
-        parts = urlsplit(url)
-        is_safe = parts.scheme == "https" or (
-            parts.scheme == "http" and is_loopback(parts.hostname or "")
-        )
-        if not (is_safe and parts.hostname):
+        parts = web_address(url)
+        if parts is None or (parts.scheme != "https" and not is_loopback(parts.hostname or "")):
             raise ConfigError(
                 "alerts.url is not an https address", hint="https://hooks.slack.com/…"
             )
@@ -200,7 +203,7 @@ class Dashboard(_Section):
     host: str = "127.0.0.1"
     port: int = Field(8501, ge=0, le=65535)
     language: Literal["auto", "es", "en"] = "auto"
-    stale_after_minutes: float = Field(60, gt=0)
+    stale_after_minutes: float = Field(60, gt=0, le=LONGEST_MINUTES)
     auth: Literal["none", "oidc", "proxy"] = "none"
     viewers: Texts = []
     personal_data_viewers: Texts = []

@@ -42,20 +42,21 @@ def open_warehouse(settings: Settings) -> Warehouse:
     """The warehouse that the settings name.
 
     Raises:
-        ConfigError: its URL is of a kind that this version can't use.
+        ConfigError: its URL is none, or of a kind that this version can't use.
     """
     url = settings.warehouse_url
-    parts = urlsplit(url)
+    hint = "duckdb:///data/warehouse.duckdb (four slashes: absolute) or postgresql://…"
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ConfigError("warehouse.url is not a URL", hint=hint) from None
     if parts.scheme == "duckdb" and not parts.netloc and parts.path.strip("/"):
         return at(settings.path(parts.path[1:]), settings.data_path)
     if parts.scheme in ("postgresql", "postgres"):
         from pipelines.warehouse.postgres import PostgresWarehouse
 
         return PostgresWarehouse(url, settings.data_path)
-    raise ConfigError(
-        f"warehouse.url: {parts.scheme or 'no'} URLs are not supported",
-        hint="duckdb:///data/warehouse.duckdb (four slashes: absolute) or postgresql://…",
-    )
+    raise ConfigError(f"warehouse.url: {parts.scheme or 'no'} URLs are not supported", hint=hint)
 
 
 def at(path: Path, data_dir: Path) -> Warehouse:

@@ -102,6 +102,22 @@ def test_a_wrong_line_in_the_file(tmp_path: Path, line: str, error: str, hint: s
     assert hint in found[2]
 
 
+@pytest.mark.parametrize(
+    "moment", ["9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00+05:00", "9999-12-31", "yesterday"]
+)
+def test_a_time_that_there_is_not(tmp_path: Path, moment: str) -> None:
+    code, error, hint = told(tmp_path, "status", "--as-of", moment)
+    assert code == 2
+    assert f"--as-of '{moment}' is not an ISO time from 1970" in error
+    assert hint == "hint: such as 2026-11-20T18:00:00Z"
+
+
+def test_a_host_that_can_be_none(tmp_path: Path) -> None:
+    keys = {"KAPSO_API_KEY": "k", "KAPSO_WEBHOOK_SECRET": "s" * 32}
+    code, error, _ = told(tmp_path, "receive", "--host", ".x", **keys)
+    assert (code, error) == (2, "error: no address for receiver.host '.x'")
+
+
 def test_a_file_that_another_program_has_open(tmp_path: Path) -> None:
     held = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print(1, flush=True); input()"
     path = tmp_path / "data" / "warehouse.duckdb"

@@ -197,6 +197,13 @@ def test_a_key_that_no_header_can_carry_is_told_without_it(
         ('[[accounts]]\nprovider = "kapso"\nresources = ["cats"]', "cats"),
         ('[[accounts]]\nprovider = "kapso"\nkey = "x"', "key"),
         ('[[accounts]]\nprovider = "kapso"\n[[accounts]]\nprovider = "kapso"', "two kapso"),
+        ('schedule = { every = "99999999999999 days" }', "schedule.every: is more than"),
+        ("receiver = { keep_days = inf }", "receiver.keep_days"),
+        ("receiver = { keep_days = 1e9 }", "receiver.keep_days"),
+        ("receiver = { keep_days = nan }", "receiver.keep_days"),
+        ("retention = { rejected_days = 1e9 }", "retention.rejected_days"),
+        ("alerts = { silent_minutes = 1e300 }", "alerts.silent_minutes"),
+        ('dashboard = { viewers = "[ana" }', "dashboard.viewers: is not JSON"),
     ],
 )
 def test_nonsense_is_refused_in_one_line(folder: Path, text: str, told: str) -> None:
@@ -206,9 +213,46 @@ def test_nonsense_is_refused_in_one_line(folder: Path, text: str, told: str) -> 
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("ACCOUNTS", "abc", "accounts: Input should be a valid list"),
+        ("ACCOUNTS", "[abc", "accounts: Input should be a valid list"),
+        ("ACCOUNTS__0__CONCURRENCY", "many", "accounts.0.concurrency: Input should be"),
+        ("RECEIVER", "abc", "receiver: Input should be"),
+        ("WAREHOUSE", "duckdb:///x", "warehouse: Input should be"),
+        ("DASHBOARD__VIEWERS", "[a@x", "dashboard.viewers: is not JSON"),
+        ("BUSINESS_HOURS__DEFAULT__MONDAY", "{", "business_hours.default.monday: is not JSON"),
+    ],
+)
+def test_nonsense_in_the_environment_is_told_with_its_variable(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(f"DOBLECHECK_{name}", value)
+    assert refused(folder, FILE).startswith(f"DOBLECHECK_{name}: {told}")
+
+
+def test_a_warehouse_and_alerts_that_are_no_address_are_refused(folder: Path) -> None:
+    settings = loaded(
+        folder, '[warehouse]\nurl = "postgresql://[::1"\n[alerts]\nurl = "https://[x"'
+    )
+    with pytest.raises(ConfigError, match="is not a URL"):
+        open_warehouse(settings)
+    with pytest.raises(ConfigError, match="not an https address"):
+        _ = settings.alerts.target
+
+
+def test_a_file_that_cannot_be_looked_for_is_told(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="can't be read: File name too long"):
+        load(folder / ("n" * 300), find())
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "http://api.kapso.ai",
+        "https://[::1",
+        "http://127.0.0.1:99999",
+        "http://127.0.0.1:abc",
         "https://api.kapso.ai.evil.example",
         "https://api.kapso.ai@evil.example",
         "https://evil.example",
