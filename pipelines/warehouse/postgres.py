@@ -35,6 +35,7 @@ from pipelines.warehouse.base import (
     Watched,
     make_schema,
 )
+from pipelines.warehouse.postgres_asking import look_at_role, look_at_text
 from pipelines.warehouse.postgres_connecting import connection_options, explained, not_opened
 from pipelines.warehouse.postgres_publishing import (
     NEXT,
@@ -322,12 +323,14 @@ class PostgresWarehouse(Warehouse):
 
         Raises:
             NotPublished: no build was published.
-            UsageError: PostgreSQL refuses the statement.
+            UsageError: it is not one that reads, or PostgreSQL refuses it.
         """
         from pipelines.warehouse.postgres_frames import frame
 
         with self.reader() as reader:
             connection = cast("psycopg.Connection[Any]", reader)
+            look_at_role(connection)
+            look_at_text(sql)
             try:
                 # The binary format takes the protocol in which a text is one statement.
                 cursor = connection.cursor(binary=True).execute(sql)

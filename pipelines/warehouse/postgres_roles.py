@@ -5,9 +5,9 @@
     doblecheck_builder   builds: reads raw, makes the models, publishes
     doblecheck_reader    reads the marts, only that, and not for long
 
-Three passes. `statements` are run once, by `doblecheck init-db`, and again after each new version or
-whenever something looks wrong: they change nothing that is right. `secure` is run by every sync and
-build, on the tables that it just made. `HAND_OVER` is run at its end, and by each publication.
+Three passes. `statements` are run once, by `doblecheck init-db`, and again after each new version
+or whenever something looks wrong: they change nothing that is right. `secure` is run by every sync
+and build, on the tables that it just made. `HAND_OVER` is run at its end, and by each publication.
 """
 
 from __future__ import annotations

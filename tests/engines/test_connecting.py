@@ -179,6 +179,7 @@ def test_everything_works_behind_a_transaction_pooler(
     from dbt.adapters.postgres.connections import PostgresConnectionManager
 
     direct, sessions = postgres.database(), []
+    PostgresWarehouse(direct, tmp_path).make_roles(find())
     opened = PostgresConnectionManager.open
 
     def counted(_: Any, connection: Any) -> Any:

@@ -12,7 +12,7 @@ import pytest
 from real_postgres import PASSWORD, Server
 
 from pipelines.building import build as building
-from pipelines.errors import WarehouseError
+from pipelines.errors import UsageError, WarehouseError
 from pipelines.events.webhook_tables import understand
 from pipelines.providers import find
 from pipelines.warehouse.postgres import PostgresWarehouse
@@ -200,6 +200,60 @@ def test_a_role_that_may_not_is_told_so(place: Place, tmp_path: Path) -> None:
     assert "init-db" in caught.value.hint
     with reader.reader() as connection:
         assert connection.execute("select count(*) from marts.fct_messages").fetchall() == [(1,)]
+
+
+READING = (
+    "select 1 as a",
+    " -- why (do)\n/* so */ SELECT 1 as a",
+    "(select 1 as a) union (select 2)",
+    "with one as (select 1 as a) select * from one",
+    "values (1)",
+    "table marts.fct_messages",
+    "show timezone",
+    "explain select 1",
+    "explain (analyze, costs off) select 1",
+)
+OTHERS = (
+    "do $$ begin set local role none; perform count(*) from raw_kapso.messages; end $$",
+    "/* /* */ select 1 */ do $$ begin end $$",
+    "/* */ do $$ begin end $$ -- select",
+    "copy (select 1) to program 'true'",
+    "select set_config('role', 'none', true), (select count(*) from raw_kapso.messages)",
+    "select U&\"set\\005fconfig\"('role', 'none', true)",
+    "select query_to_xml('select set_' || 'config(''role'', ''none'', true)', true, true, '')",
+    "with gone as (delete from marts.fct_messages returning *) select * from gone",
+    "explain analyze delete from marts.fct_messages",
+    "select pg_read_file('PG_VERSION')",
+    "select count(*) from raw_kapso.messages",
+    "select 1; select 2",
+    "select 1; commit",
+    "set role none",
+    "",
+)
+
+
+@pytest.mark.parametrize("role", [OWNER, "postgres", READER])
+def test_a_query_reads_the_marts_and_nothing_else(place: Place, tmp_path: Path, role: str) -> None:
+    warehouse = PostgresWarehouse(place.url(role), tmp_path)
+    for sql in READING:
+        assert len(warehouse.answer(sql)) > 0, sql
+    for sql in OTHERS:
+        with pytest.raises(UsageError):
+            pytest.fail(f"{sql}: {warehouse.answer(sql).rows()}")
+
+
+def test_a_superusers_query_waits_for_the_role_that_reads(postgres: Server, tmp_path: Path) -> None:
+    url = postgres.database()
+    database = url.rsplit("/", 1)[1]
+    postgres.run("create schema marts", database)
+    published = "published by doblecheck at 2026-03-20 12:00:00+00"
+    postgres.run(f"comment on schema marts is '{published}'", database)
+    warehouse = PostgresWarehouse(url, tmp_path)
+    with pytest.raises(UsageError, match="superuser") as caught:
+        warehouse.answer("select 1 as a")
+    assert "init-db" in caught.value.hint
+    warehouse.make_roles(find())
+    assert warehouse.answer("select 1 as a").rows() == [(1,)]
 
 
 def test_what_another_role_made_is_handed_over(postgres: Server, tmp_path: Path) -> None:

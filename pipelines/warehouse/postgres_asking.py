@@ -1,0 +1,56 @@
+"""What SQL `query` runs on PostgreSQL: one statement that reads, as the reader's role.
+
+A role that was taken on by `set role` can be left again by whoever may run `do`, or set a setting.
+The text is looked at for that; whom a reader must be kept from gets a login of the reader's.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import psycopg
+
+from pipelines.errors import UsageError
+
+READS = re.compile(
+    # A comment within a comment would end elsewhere for us than for PostgreSQL.
+    r"(?:\s|--[^\n]*\n|/\*(?:(?!/\*|\*/).)*\*/|\()*"
+    r"(?:explain\b(?:\s*\([^)]*\)|\s+(?:analyze|verbose)\b)*[\s(]*)?"
+    r"(?:select|with|values|table|show)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+LEAVES = re.compile(r"\b(?:set_config|query_to_xml\w*|ts_stat|ts_rewrite)\b|\bu&\"", re.IGNORECASE)
+"""Names that set a setting, or run a text as SQL, or write such a name in another way."""
+
+
+def look_at_text(sql: str) -> None:
+    """Let only statements pass that read.
+
+    Raises:
+        UsageError: this is another.
+    """
+    if not READS.match(sql):
+        raise UsageError(
+            "only statements that read are run",
+            hint="those begin with select, with, values, table, show or explain",
+        )
+    if found := LEAVES.search(sql):
+        raise UsageError(
+            f"{found[0]} is not for a query: it may leave the reader's role",
+            hint="ask without it, or use psql",
+        )
+
+
+def look_at_role(connection: psycopg.Connection[Any]) -> None:
+    """Let no superuser pass, who may do anything also where nothing can be written.
+
+    Raises:
+        UsageError: the reader's role is not there to be taken on.
+    """
+    sql = "select 1 from pg_roles where rolname = current_user and rolsuper"
+    if connection.execute(sql).fetchall():
+        raise UsageError(
+            "a superuser's query is not run: it could read and write the server's files",
+            hint="doblecheck init-db makes a role for it, then ask again",
+        )
