@@ -104,7 +104,8 @@ def _role(name: str) -> str:
 
 def _database() -> str:
     """What everybody may do in a database by default: make temporary tables, and before PostgreSQL
-    15 tables in `public`. On Supabase the platform's own roles live by it."""
+    15 tables in `public`. On Supabase the platform's own roles live by it. To connect and to use
+    `public` stays everybody's: other applications may share the database."""
     granted = "".join(
         f"execute format('grant connect{also} on database %I to {', '.join(roles)}', "
         "current_database()); "
@@ -114,8 +115,8 @@ def _database() -> str:
     return (
         f"do $$ begin {granted}{create}"
         f"if not exists (select from pg_roles where rolname = 'supabase_admin') then "
-        "execute format('revoke all on database %I from public', current_database()); "
-        "revoke all on schema public from public; end if; end $$"
+        "execute format('revoke temporary on database %I from public', current_database()); "
+        "revoke create on schema public from public; end if; end $$"
     )
 
 

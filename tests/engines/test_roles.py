@@ -256,6 +256,23 @@ def test_a_superusers_query_waits_for_the_role_that_reads(postgres: Server, tmp_
     assert warehouse.answer("select 1 as a").rows() == [(1,)]
 
 
+def test_other_applications_go_on_in_a_database_that_they_share(
+    postgres: Server, tmp_path: Path
+) -> None:
+    url = postgres.database()
+    database = url.rsplit("/", 1)[1]
+    if not postgres.run("select 1 from pg_roles where rolname = 'shop_app'"):
+        postgres.run(f"create role shop_app login password '{PASSWORD}'")
+    postgres.run("create table public.orders (a int)", database)
+    postgres.run("grant select on public.orders to shop_app", database)
+    PostgresWarehouse(url, tmp_path).make_roles(find())
+    with psycopg.connect(postgres.url(database, "shop_app"), autocommit=True) as connection:
+        assert connection.execute("select count(*) from public.orders").fetchone() == (0,)
+        for sql in ("create temporary table t (a int)", "create table public.t (a int)"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(sql)
+
+
 def test_what_another_role_made_is_handed_over(postgres: Server, tmp_path: Path) -> None:
     """As when the first run was the superuser's, and the roles came later."""
     url = postgres.database()
