@@ -26,6 +26,9 @@ RECEIVED = ("raw_webhooks", "receiver", "erasure")
 OUTSIDERS = ("anon", "authenticated")
 """Roles of Supabase's Data API, for everybody on the internet. They get nothing."""
 
+WORKING = {"timezone": "UTC", "statement_timeout": "0"}
+"""Times without a zone are UTC, and no limit of the server's ends a long build or copy."""
+
 SETTINGS: dict[str, dict[str, str]] = {
     READER: {
         "default_transaction_read_only": "on",
@@ -33,9 +36,9 @@ SETTINGS: dict[str, dict[str, str]] = {
         "lock_timeout": "2s",
         "idle_in_transaction_session_timeout": "30s",
     },
-    BUILDER: {"jit": "off", "work_mem": "64MB", "timezone": "UTC", "lock_timeout": "30s"},
-    LOADER: {"timezone": "UTC", "lock_timeout": "30s"},
-    OWNER: {"jit": "off", "timezone": "UTC"},
+    BUILDER: {"jit": "off", "work_mem": "64MB", "lock_timeout": "30s", **WORKING},
+    LOADER: {"lock_timeout": "30s", **WORKING},
+    OWNER: {"jit": "off", **WORKING},
 }
 
 

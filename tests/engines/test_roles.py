@@ -12,6 +12,7 @@ import pytest
 from real_postgres import PASSWORD, Server
 
 from pipelines.building import build as building
+from pipelines.building.dbt_runner import Dbt
 from pipelines.errors import UsageError, WarehouseError
 from pipelines.events.webhook_tables import understand
 from pipelines.providers import find
@@ -103,7 +104,10 @@ def test_each_role_may_do_its_own_work_and_nothing_else(place: Place, sql: str) 
     assert {role for role in ROLES if place.may(role, sql)} == MAY[sql]
 
 
-def test_a_reader_is_read_only_and_not_for_long(place: Place) -> None:
+def test_a_reader_is_read_only_and_not_for_long(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PGOPTIONS", raising=False)  # those of a build, which ran in this process
     with psycopg.connect(place.url(READER), autocommit=True) as connection:
         with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
             connection.execute("create temporary table t (a int)")
@@ -271,6 +275,19 @@ def test_other_applications_go_on_in_a_database_that_they_share(
         for sql in ("create temporary table t (a int)", "create table public.t (a int)"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(sql)
+
+
+def test_the_servers_timeout_ends_readers_only(place: Place, tmp_path: Path) -> None:
+    place.server.run(f"alter database {place.name} set statement_timeout = '300ms'")
+    try:
+        for role in (OWNER, LOADER, BUILDER):
+            with psycopg.connect(place.url(role)) as connection:
+                assert connection.execute("show statement_timeout").fetchone() == ("0",), role
+        warehouse = PostgresWarehouse(place.server.url(place.name), tmp_path)
+        made = Dbt(warehouse.dbt_output(), tmp_path, threads=1)
+        made.run("show", "--inline", "select pg_sleep(0.5)")
+    finally:
+        place.server.run(f"alter database {place.name} reset statement_timeout")
 
 
 def test_what_another_role_made_is_handed_over(postgres: Server, tmp_path: Path) -> None:
