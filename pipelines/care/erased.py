@@ -68,10 +68,15 @@ class Erased:
     Args:
         key: of the hashes; without it they say nothing.
         people: token → pseudonym.
+
+    Attributes:
+        learned: token → id, of contacts and conversations that rows showed to be theirs. Other rows
+            hold nothing else to know them by.
     """
 
     def __init__(self, key: bytes, people: Mapping[str, str]) -> None:
-        self._key, self._people = key, people
+        self._key, self._people = key, {**people}
+        self.learned: dict[str, str] = {}
         self._pseudonym_of_phone = lru_cache(65_536)(self._phone)
 
     def __bool__(self) -> bool:
@@ -81,6 +86,15 @@ class Erased:
         """The keyed hash of a phone's key, a BSUID, a contact's or a conversation's id."""
         text = f"{kind}:{value}".encode()
         return hmac.new(self._key, text, hashlib.sha256).hexdigest()[:32]
+
+    @property
+    def key_id(self) -> str:
+        """What tells one key from another."""
+        return hashlib.sha256(b"doblecheck erasure key" + self._key).hexdigest()[:16]
+
+    def pseudonym_of(self, token: str) -> str:
+        """The pseudonym of a person who is known by a token."""
+        return self._people[token]
 
     def pseudonym(self, tokens: Iterable[str]) -> str:
         """One name for a person: it reads as a business-scoped id, so that threads stay whole."""
@@ -144,8 +158,24 @@ class Erased:
         """The pseudonym of the person that an object is about; None when it is none of them."""
         if any(map(is_said, path.split("."))):
             return None
-        told = identities(value, path)
+        told = [*identities(value, path)]
+        found = self._first(each for each in told if not CONVERSATION.search(each[0]))
+        if found:
+            self._learn(told, found)
+        # In a conversation others may write too: it tells whose this is, and of no contact.
+        return found or self._first(told)
+
+    def _first(self, told: Iterable[tuple[str, str]]) -> str | None:
         return next((found for key, text in told if (found := self._is(key, text))), None)
+
+    def _learn(self, told: Iterable[tuple[str, str]], pseudonym: str) -> None:
+        """Know the person by the contact and the conversation of an object that is about them."""
+        named = dict(told)
+        for key, text in {} if named.get("group_id") else named.items():
+            kinds = {"contact": CONTACT, "conversation": CONVERSATION}
+            for token in (self.token(k, text) for k, keys in kinds.items() if keys.search(key)):
+                if text and token not in self._people:
+                    self._people[token], self.learned[token] = pseudonym, text
 
     def _is(self, key: str, text: str) -> str | None:
         if len(text) > 64:

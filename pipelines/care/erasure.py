@@ -14,18 +14,16 @@ the same warehouse needs the same file.
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.care.erased import Erased
-from pipelines.care.rewriting import forget_copies, rewrite
+from pipelines.care.rewriting import SHORTEST, Wanted, forget_copies, needles_of, rewrite
 from pipelines.errors import UsageError, WarehouseError
 from pipelines.events import webhook_tables
 from pipelines.phones import phone_key
@@ -36,9 +34,6 @@ if TYPE_CHECKING:
     from pipelines.warehouse import Connection, Warehouse
 
 KEY_FILE = "erasure.key"
-
-SHORTEST = 6
-"""A shorter id says too little to look for it in a text."""
 
 PERSON = """
 select contact_id, phone_key, bsuid, contact_key
@@ -74,12 +69,10 @@ class Person:
         }
         return sorted(erased.token(kind, value) for kind in kinds for value in kinds[kind])
 
-    def needles(self) -> list[str]:
+    def needles(self) -> set[str]:
         """What to look for in texts without punctuation: of phones what every spelling ends in."""
         ends = {key[-7:] for key in self.phone_keys}
-        ids = {*self.bsuids, *self.contacts, *self.conversations}
-        plain = {re.sub(r"\W", "", value) for value in ids}
-        return sorted(ends | {value for value in plain if len(value) >= SHORTEST})
+        return ends | needles_of(self.bsuids | self.contacts | self.conversations)
 
 
 @dataclass(frozen=True)
@@ -134,7 +127,9 @@ def erase(
         # All or nothing: what is half rewritten no longer tells which of the rest is theirs.
         with webhook_tables.transaction(connection):
             erased = _remember(connection, warehouse, person)
-            rows, deliveries = rewrite(warehouse, connection, rooms, person.needles(), erased)
+            wanted = Wanted(person.contacts | person.conversations, person.needles())
+            rows, deliveries = rewrite(warehouse, connection, rooms, wanted, erased)
+            keep(connection, erased)
             forget_copies(connection, rooms, person.phone_keys)
         name = webhook_tables.name_of_log(log.identity())
         ingested = webhook_tables.read_log_position(connection, name, log.last_sequence())
@@ -193,26 +188,51 @@ def _remember(connection: Connection, warehouse: Warehouse, person: Person) -> E
     """Write the person's tokens; return everybody who is erased."""
     if not _known(connection, warehouse.data_dir):
         _make_key(warehouse.data_dir)
-    key = _key(warehouse.data_dir)
-    bare = Erased(key, {})
+    bare = Erased(_key(warehouse.data_dir), {})
     tokens = person.tokens(bare)
     rows = connection.execute(
         "select pseudonym from erasure.people where token in (select unnest($1::text[])) limit 1",
         [tokens],
     ).fetchall()
     pseudonym = rows[0][0] if rows else bare.pseudonym(tokens)
-    for token in tokens:
+    _insert(connection, bare.key_id, dict.fromkeys(tokens, pseudonym))
+    return _known(connection, warehouse.data_dir)
+
+
+def keep_learned(warehouse: Warehouse, erased: Erased) -> None:
+    """Remember what a sync or an ingest learned, before the rows that taught it are stored: they
+    may not come again."""
+    if erased.learned:
+        with warehouse.connect() as connection:
+            keep(connection, erased)
+
+
+def catch_up(warehouse: Warehouse, rooms: Iterable[Provider], erased: Erased) -> None:
+    """Rewrite the rows that were stored before it was learned whose they are."""
+    if not erased.learned:
+        return
+    with warehouse.connect() as connection, webhook_tables.transaction(connection):
+        rewrite(warehouse, connection, rooms, Wanted(set(), set()), erased)
+        keep(connection, erased)
+
+
+def keep(connection: Connection, erased: Erased) -> None:
+    people = {token: erased.pseudonym_of(token) for token in erased.learned}
+    _insert(connection, erased.key_id, people)
+
+
+def _insert(connection: Connection, key_id: str, people: Mapping[str, str]) -> None:
+    for token, pseudonym in people.items():
         connection.execute(
             "insert into erasure.people values ($1, $2, $3, $4) on conflict do nothing",
-            [token, pseudonym, _key_id(key), datetime.now(UTC)],
+            [token, pseudonym, key_id, datetime.now(UTC)],
         )
-    return _known(connection, warehouse.data_dir)
 
 
 def _known(connection: Connection, data_dir: Path) -> Erased:
     rows = connection.execute("select token, pseudonym, key_id from erasure.people").fetchall()
     key = _key(data_dir) if rows else b""
-    if any(key_id != _key_id(key) for _, _, key_id in rows):
+    if {key_id for _, _, key_id in rows} - {Erased(key, {}).key_id}:
         raise WarehouseError(
             "people were erased from this warehouse, and the key that they are known by is missing",
             hint=f"copy erasure.key of the machine that erased them to {data_dir}",
@@ -238,7 +258,3 @@ def _make_key(data_dir: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     new.replace(data_dir / KEY_FILE)
-
-
-def _key_id(key: bytes) -> str:
-    return sha256(b"doblecheck erasure key" + key).hexdigest()[:16]

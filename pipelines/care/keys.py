@@ -55,8 +55,8 @@ SAID = frozenset({"template", "interactive", "referral", "reaction", "context", 
 ENVELOPES = frozenset({"data", "context"})
 """Keys of what is around an event, or before it."""
 
-CONTACT = re.compile(r"contacts?(_?id|\.id)$", re.IGNORECASE)
-CONVERSATION = re.compile(r"conversations?(_?id|\.id)$", re.IGNORECASE)
+CONTACT = re.compile(r"^(whatsapp_?)?contact(_?id|\.id)$", re.IGNORECASE)
+CONVERSATION = re.compile(r"^(kapso_)?(whatsapp_?)?conversation(_?id|\.id)$", re.IGNORECASE)
 
 WHOSE = re.compile(r"^(from|to|user|customer|recipient)$|phone|wa_?id|recipient_id|\.id$", re.I)
 """Keys of whom a thing is about. A phone under another key may be one that somebody wrote."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+import re
+from collections.abc import Iterable, Iterator, Sequence, Set
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipelines.care.erased import Erased
+from pipelines.care.erased import ABOUT, Erased
+from pipelines.care.keys import is_id
 from pipelines.events import TABLES as EVENT_TABLES
 from pipelines.events import webhook_tables
 from pipelines.provider import COMMON_COLUMNS, SHARED_TABLES, Provider, Table
@@ -14,33 +17,69 @@ from pipelines.reading.landing import Record
 if TYPE_CHECKING:
     from pipelines.warehouse import Connection, Warehouse
 
+SHORTEST = 6
+"""A shorter id says too little to look for it in a text."""
+
 NEEDLES = 200
 """Ids looked for in one statement."""
+
+
+class Wanted(NamedTuple):
+    """Whose rows to look for.
+
+    Attributes:
+        ids: of contacts and conversations, in the columns of such ids.
+        needles: in every text, without punctuation. With none, no text is searched: that takes
+            long.
+    """
+
+    ids: Set[str]
+    needles: Set[str]
 
 
 def rewrite(
     warehouse: Warehouse,
     connection: Connection,
     rooms: Iterable[Provider],
-    needles: Sequence[str],
+    wanted: Wanted,
     erased: Erased,
 ) -> tuple[int, int]:
-    """Rewrite the raw rows and the webhooks in which one of the needles stands; return how many
-    of each. The caller makes a transaction of it."""
-    rows = sum(
-        _rewrite_table(warehouse, connection, (room.schema, table), needles, erased)
+    """Rewrite the raw rows and the webhooks of who is wanted, then those of what was learned from
+    these. The caller makes a transaction of it.
+
+    Returns:
+        How many rows and how many webhooks were rewritten.
+    """
+    places = [
+        (room.schema, table)
         for room in rooms
         for table in (*room.tables, *SHARED_TABLES)
         if table.holds_people
-    )
-    return rows, _rewrite_webhooks(connection, needles, erased)
+    ]
+    rows = deliveries = 0
+    done: set[str] = set()
+    while True:
+        for place in places:
+            rows += _rewrite_table(warehouse, connection, place, wanted, erased)
+        deliveries += _rewrite_webhooks(connection, wanted.needles, erased)
+        done |= wanted.ids
+        learned = {*erased.learned.values()} - done
+        if not learned:
+            return rows, deliveries
+        wanted = Wanted(learned, needles_of(learned) if wanted.needles else set())
+
+
+def needles_of(ids: Iterable[str]) -> set[str]:
+    """What to look for in texts without punctuation."""
+    plain = {re.sub(r"\W", "", value) for value in ids}
+    return {value for value in plain if len(value) >= SHORTEST}
 
 
 def _rewrite_table(
     warehouse: Warehouse,
     connection: Connection,
     place: tuple[str, Table],
-    needles: Sequence[str],
+    wanted: Wanted,
     erased: Erased,
 ) -> int:
     schema, table = place
@@ -48,7 +87,8 @@ def _rewrite_table(
     columns = [*table.columns, *COMMON_COLUMNS]
     quoted = ", ".join(f'"{column}"' for column in columns)
     changed: dict[tuple[str, str], list[Any]] = {}
-    for row in _found(connection, name, quoted, [*table.columns, "payload"], needles):
+    found = _found(connection, name, quoted, [*table.columns, "payload"], wanted.needles)
+    for row in chain(found, _named(connection, name, quoted, table, wanted.ids)):
         old = dict(zip(columns, row, strict=True))
         record = Record(
             old["id"],
@@ -75,13 +115,13 @@ def _found(
     name: str,
     selected: str,
     searched: Sequence[str],
-    needles: Sequence[str],
+    needles: Set[str],
 ) -> Iterator[tuple[Any, ...]]:
     """The rows in which one of the needles stands, whatever the punctuation."""
     text = "concat_ws(' ', " + ", ".join(f'"{column}"' for column in searched) + ")"
     plain = f"regexp_replace({text}, '[^0-9A-Za-z_]', '', 'g')"
     for start in range(0, len(needles), NEEDLES):
-        part = needles[start : start + NEEDLES]
+        part = sorted(needles)[start : start + NEEDLES]
         conditions = " or ".join(
             f"position(${place} in {plain}) > 0" for place in range(1, len(part) + 1)
         )
@@ -89,7 +129,20 @@ def _found(
         yield from connection.execute(sql, list(part)).fetchall()
 
 
-def _rewrite_webhooks(connection: Connection, needles: Sequence[str], erased: Erased) -> int:
+def _named(
+    connection: Connection, name: str, selected: str, table: Table, ids: Set[str]
+) -> list[tuple[Any, ...]]:
+    """The rows of contacts or conversations."""
+    keys = [key for key in table.columns if key != "id" and is_id(key)]
+    keys += ["id"] if table.name in ABOUT else []
+    if not (keys and ids):
+        return []
+    conditions = " or ".join(f'"{key}" in (select unnest($1::text[]))' for key in keys)
+    sql = f"select {selected} from {name} where {conditions}"
+    return connection.execute(sql, [[*ids]]).fetchall()
+
+
+def _rewrite_webhooks(connection: Connection, needles: Set[str], erased: Erased) -> int:
     """Deliveries and what was understood of them; the next build reads the new ones."""
     schema = webhook_tables.SCHEMA
     keys = "provider, account, delivery_id"

@@ -214,7 +214,12 @@ class _Sync:
         if pull.has_long_rows:
             self.warehouse.expect_long_rows()
         pull.forget()
+        with writing:
+            erasure.keep_learned(self.warehouse, self.erased)
         loader.load()
+        with writing:
+            erasure.catch_up(self.warehouse, [self.room], self.erased)
+        self.erased.learned.clear()
         return pull
 
     def _record(self, pull: Pull) -> None:

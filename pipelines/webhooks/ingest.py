@@ -187,6 +187,7 @@ class _Store:
             rows = [self._row(each, id_, load) for each, id_ in new]
             webhook_tables.insert(self._warehouse, connection, "deliveries", rows)
             self._reject(connection, unplaced, load)
+            erasure.keep(connection, self._erased)
             failpoint("ingest.inserted")
             if position is not None:
                 webhook_tables.save_position(connection, *position, self.now)
@@ -203,6 +204,7 @@ class _Store:
         )
 
     def finish(self) -> Ingested:
+        erasure.catch_up(self._warehouse, self._rooms, self._erased)
         self._done.seconds = time.monotonic() - self._began
         return self._done
 

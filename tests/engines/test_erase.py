@@ -425,3 +425,32 @@ def test_bodies_that_are_no_json_are_erased_and_others_of_theirs_stay(shop: Shop
         assert len([text for (text,) in told if "hola" in text]) == (
             1 if column == "payload" else 3
         )
+
+
+def test_a_room_that_is_read_after_the_erasure_does_not_bring_them_back(tmp_path: Path) -> None:
+    """Waspy's messages name a contact and a conversation, and no phone."""
+    world, phone, _ = with_a_canary(
+        make_world(seed=23, ends_at=NOW, days=2, conversations_per_day=3)
+    )
+    place = Place(at(tmp_path / "warehouse.duckdb", tmp_path), world, phone, tmp_path)
+    with place.warehouse.lock(), closing(place.log) as log:
+        erasure.erase(place.warehouse, find(), log, phone=f"+{phone}")
+        for changed in (True, False):
+            assert (place.sync(is_full=True) > 0) == changed
+            assert place.found_in_tables() == {canary: set() for canary in place.canaries}
+        with place.warehouse.connect() as connection:
+            ((tokens,),) = connection.execute("select count(*) from erasure.people").fetchall()
+        assert tokens > 2
+
+
+def test_rows_that_came_before_it_was_known_whose_they_are_are_rewritten(shop: Shop) -> None:
+    shop.erase()
+    shop.put("raw_waspy.messages", id="m1", conversation_id=THREAD, content='{"text":"mirlo"}')
+    shop.put("raw_waspy.messages", id="m2", conversation_id="t-2", content='{"text":"hola"}')
+    body = webhook(PHONE, TEXT, 1)
+    body["conversation"]["id"] = THREAD
+    shop.receive(body)
+    shop.ingest()
+    told = shop.ask("select content from raw_waspy.messages order by id")
+    assert told == [('{"text":null}',), ('{"text":"hola"}',)]
+    assert len(shop.ask("select token from erasure.people")) == 2

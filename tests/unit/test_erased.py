@@ -234,3 +234,30 @@ def test_what_cannot_be_taken_apart_is_gone_whole_when_it_names_them() -> None:
     assert erased().document(torn) == torn
     assert hook([{"@unreadable": torn}]) == [{"@unreadable": torn}]
     assert erased().document(f'{{"from":"{PHONE}","from":"{OTHER}","text":"mirlo"}}') == "erased"
+
+
+def test_who_is_known_by_a_phone_is_known_by_contact_and_conversation_afterwards() -> None:
+    people = erased()
+
+    def content(table: str, **row: str) -> Any:
+        made = Table(
+            table, fields("id", "contact", "contactId", "conversationId", "content", "group_id")
+        )
+        values = tuple({**dict.fromkeys(made.columns), "id": "one", **row}.values())
+        return people.record(made, Record("one", values, "{}", "h", AT)).values[4]
+
+    def message(**row: str) -> Any:
+        return content("messages", content='{"text":"hola"}', **row)
+
+    ana, other = json.dumps({"phoneNumber": f"+{PHONE}"}), json.dumps({"phoneNumber": f"+{OTHER}"})
+    gone, there = '{"text":null}', '{"text":"hola"}'
+    assert message(conversationId="t-1", contactId="c-1") == there
+    content("conversations", id="t-1", contact=ana, contactId="c-1")
+    assert {message(conversationId="t-1"), message(contactId="c-1")} == {gone}
+    assert {*people.learned.values()} == {"t-1", "c-1"}
+    # By a conversation alone nobody else becomes the person, nor by a group.
+    assert message(conversationId="t-1", contactId="c-2") == gone
+    message(contact=ana, conversationId="t-3", group_id="g")
+    assert {message(contactId="c-2"), message(conversationId="t-3")} == {there}
+    content("contacts", id="c-4", contact=other)
+    assert message(contactId="c-4") == there
