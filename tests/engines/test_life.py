@@ -22,7 +22,6 @@ from pipelines.providers import find
 from pipelines.receiver.log import Arrival
 from pipelines.receiver.sqlite_log import SqliteLog
 from pipelines.simulation import Clock, serve
-from pipelines.warehouse.postgres import PostgresWarehouse
 from pipelines.world import make_world
 
 NOW = datetime(2026, 3, 20, 21, 0, tzinfo=UTC)
@@ -77,7 +76,6 @@ def test_a_shop_begins_moves_and_erases(
         assert run("run", "--json")["ok"]
         before = run("query", count, "--format", "json")
         run("copy", "--to", "env:SHOP_DATABASE", "--json")
-        PostgresWarehouse(url, tmp_path).make_roles(find())
         again = run("run", "--json", **moved)
         assert {
             resource["changed"]

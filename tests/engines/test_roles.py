@@ -12,7 +12,6 @@ import pytest
 from real_postgres import PASSWORD, Server
 
 from pipelines.building import build as building
-from pipelines.building.dbt_runner import Dbt
 from pipelines.errors import UsageError, WarehouseError
 from pipelines.events.webhook_tables import understand
 from pipelines.providers import find
@@ -244,50 +243,6 @@ def test_a_query_reads_the_marts_and_nothing_else(place: Place, tmp_path: Path, 
     for sql in OTHERS:
         with pytest.raises(UsageError):
             pytest.fail(f"{sql}: {warehouse.answer(sql).rows()}")
-
-
-def test_a_superusers_query_waits_for_the_role_that_reads(postgres: Server, tmp_path: Path) -> None:
-    url = postgres.database()
-    database = url.rsplit("/", 1)[1]
-    postgres.run("create schema marts", database)
-    published = "published by doblecheck at 2026-03-20 12:00:00+00"
-    postgres.run(f"comment on schema marts is '{published}'", database)
-    warehouse = PostgresWarehouse(url, tmp_path)
-    with pytest.raises(UsageError, match="superuser") as caught:
-        warehouse.answer("select 1 as a")
-    assert "init-db" in caught.value.hint
-    warehouse.make_roles(find())
-    assert warehouse.answer("select 1 as a").rows() == [(1,)]
-
-
-def test_other_applications_go_on_in_a_database_that_they_share(
-    postgres: Server, tmp_path: Path
-) -> None:
-    url = postgres.database()
-    database = url.rsplit("/", 1)[1]
-    if not postgres.run("select 1 from pg_roles where rolname = 'shop_app'"):
-        postgres.run(f"create role shop_app login password '{PASSWORD}'")
-    postgres.run("create table public.orders (a int)", database)
-    postgres.run("grant select on public.orders to shop_app", database)
-    PostgresWarehouse(url, tmp_path).make_roles(find())
-    with psycopg.connect(postgres.url(database, "shop_app"), autocommit=True) as connection:
-        assert connection.execute("select count(*) from public.orders").fetchone() == (0,)
-        for sql in ("create temporary table t (a int)", "create table public.t (a int)"):
-            with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                connection.execute(sql)
-
-
-def test_the_servers_timeout_ends_readers_only(place: Place, tmp_path: Path) -> None:
-    place.server.run(f"alter database {place.name} set statement_timeout = '300ms'")
-    try:
-        for role in (OWNER, LOADER, BUILDER):
-            with psycopg.connect(place.url(role)) as connection:
-                assert connection.execute("show statement_timeout").fetchone() == ("0",), role
-        warehouse = PostgresWarehouse(place.server.url(place.name), tmp_path)
-        made = Dbt(warehouse.dbt_output(), tmp_path, threads=1)
-        made.run("show", "--inline", "select pg_sleep(0.5)")
-    finally:
-        place.server.run(f"alter database {place.name} reset statement_timeout")
 
 
 def test_what_another_role_made_is_handed_over(postgres: Server, tmp_path: Path) -> None:
