@@ -4,6 +4,9 @@ A walk starts at the head and stops at the first page that holds nothing new and
 earlier walk had finished. Where it was cut off (a crash, an error, a full chunk) a gap remains,
 and the next walk closes it. It never asks a clock where to stop.
 
+A refresh reads on below that page. Cut off there, it leaves a gap too, in which all is known, and
+the next walk goes on with it instead of beginning again.
+
     head ──────────── new rows ────────────┐ mark of the last walk
     [ page ][ page ][ page ][ page ][ page ]│[ stored ][ stored ] … bottom
                       └ cut here: Gap(cursor, mark) is kept, the next run goes on from it
@@ -59,10 +62,17 @@ ValueOf = Callable[[Row], str | None]
 
 @dataclass(frozen=True)
 class Gap:
-    """A stretch still to be read: from `cursor` (None: the head) down to `mark` (None: the end)."""
+    """A stretch still to be read: from `cursor` (None: the head) down to `mark` (None: the end).
+
+    Attributes:
+        is_known: it begins below the mark: it may hold changes, and ends where there are none.
+        due: refreshes that it is read for, down to their depth: name → when they began, ISO.
+    """
 
     cursor: str | None
     mark: Mark | None
+    is_known: bool = False
+    due: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,8 +81,8 @@ class Position:
 
     Attributes:
         mark: the head of what was read; None before the first walk.
-        gaps: stretches below the mark that are still missing, newest first.
-        refreshed: refresh name → when it was last done, ISO.
+        gaps: stretches below the mark that are still to be read, newest first.
+        refreshed: refresh name → when the last one that was done began, ISO.
     """
 
     mark: Mark | None = None
@@ -81,21 +91,28 @@ class Position:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the list was read to its end, without a gap."""
-        return self.mark is not None and not self.gaps
+        """Whether the list was read to its end, and no gap may hold rows that are missing."""
+        return self.mark is not None and all(gap.is_known for gap in self.gaps)
 
     def to_json(self) -> dict[str, Any]:
         """The position as JSON types, for the warehouse's `sync_state`."""
         return {
             "mark": _mark_to_json(self.mark),
-            "gaps": [[gap.cursor, _mark_to_json(gap.mark)] for gap in self.gaps],
+            "gaps": [
+                [gap.cursor, _mark_to_json(gap.mark), gap.is_known, dict(gap.due)]
+                for gap in self.gaps
+            ],
             "refreshed": dict(self.refreshed),
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Position:
         """The position that `to_json` wrote; a new one from an empty mapping."""
-        gaps = tuple(Gap(cursor, _mark_from_json(mark)) for cursor, mark in data.get("gaps", ()))
+        # What an older version left of a gap is its cursor and its mark.
+        gaps = tuple(
+            Gap(cursor, _mark_from_json(mark), *more)
+            for cursor, mark, *more in data.get("gaps", ())
+        )
         return cls(_mark_from_json(data.get("mark")), gaps, dict(data.get("refreshed", {})))
 
 
@@ -160,13 +177,13 @@ class Walk:
         self._fetch, self._take, self._is_paused = fetch, take, is_paused
         self._keep = keep or take
         self._value_of, self._time_of, self._now = value_of, time_of, now
-        self._refreshes = refreshes
+        self._refreshes = {refresh.name: refresh for refresh in refreshes}
         self._done = position
         self._mark = position.mark
         self._todo: list[Gap] = [*position.gaps]
         self._restarts = 0
         self._top: datetime | None = None
-        self._is_past = False
+        self._is_known = False
         self._head: tuple[tuple[str, str | None], ...] = ()
 
     @property
@@ -176,13 +193,20 @@ class Walk:
 
     async def run(self) -> None:
         """Read the head, close the gaps, then read the head again until it is quiet."""
-        due = [r for r in self._refreshes if r.is_due(self._done, self._now)]
-        fresh = await self._stretch(Gap(None, self._done.mark), due)
+        fresh = await self._stretch(Gap(None, self._done.mark, due=self._due()), self._todo)
         while self._todo and not self._is_paused():
-            fresh += await self._stretch(self._todo.pop(0), ())
+            gap, *rest = self._todo
+            fresh += await self._stretch(gap, rest)
         await self._quiet_head(fresh)
         if not self._todo:
-            self._remember(due)
+            new = [name for name in self._refreshes if name not in self._done.refreshed]
+            self._note(dict.fromkeys(new, self._now.isoformat()))
+
+    def _due(self) -> dict[str, str]:
+        """The refreshes that begin now. One that an earlier walk began goes on where it was."""
+        begun = {name for gap in self._todo for name in gap.due}
+        due = [r for r in self._refreshes.values() if r.is_due(self._done, self._now)]
+        return {r.name: self._now.isoformat() for r in due if r.name not in begun}
 
     async def _quiet_head(self, fresh: int) -> None:
         """Read the head again until it brings nothing, or the same rows in the same places: a
@@ -190,54 +214,65 @@ class Walk:
         reads, before = 0, None
         while fresh and self._head != before and reads < MAX_HEAD_READS and not self._is_paused():
             before = self._head
-            fresh = await self._stretch(Gap(None, self._mark), ())
+            fresh = await self._stretch(Gap(None, self._mark), self._todo)
             reads += 1
 
-    def _remember(self, due: Sequence[Refresh]) -> None:
-        known = self._done.refreshed
-        done = [r.name for r in self._refreshes if r in due or r.name not in known]
-        stamps = dict.fromkeys(done, self._now.isoformat())
-        self._done = replace(self._done, refreshed={**known, **stamps})
+    def _note(self, refreshed: Mapping[str, str]) -> None:
+        self._done = replace(self._done, refreshed={**self._done.refreshed, **refreshed})
 
-    async def _stretch(self, gap: Gap, due: Sequence[Refresh]) -> int:
-        """Read one stretch; return how many rows were new. What is left of it stays a gap."""
-        rest = list(self._todo)
+    async def _stretch(self, gap: Gap, rest: list[Gap]) -> int:
+        """Read one stretch; return how many rows were new. What is left of it stays a gap before
+        the `rest`."""
         while True:
             try:
-                return await self._read(gap, rest, due)
+                return await self._read(gap, rest)
             except BadCursor:
-                gap = Gap(None, gap.mark)
+                gap = replace(gap, cursor=None)
                 self._todo = [gap, *rest]
                 self._restarts += 1
                 if self._restarts > MAX_RESTARTS:
                     raise
 
-    async def _read(self, gap: Gap, rest: list[Gap], due: Sequence[Refresh]) -> int:
-        total, reached, self._is_past = 0, False, False
+    async def _read(self, gap: Gap, rest: list[Gap]) -> int:
+        total, self._is_known = 0, gap.is_known
         head = _Head() if gap.cursor is None else None
-        self._todo = [gap, *rest] if head is None else self._todo
         is_first = True
         async for answer in follow(partial(self._ask, gap), gap.cursor):
             page = replace(answer, rows=[row for row in answer.rows if _is_told_apart(row)])
             if head is not None:
                 self._see_head(head, page, is_first=is_first)
             is_first = False
-            # Once reached, it stays so: a page below may have changed rows and be read on from.
-            reached = self._is_past = reached or self._touches(page, gap)
-            fresh = self._take(answer) if reached else self._keep(answer)
+            below = self._below(gap, page)
+            self._is_known = below.is_known
+            fresh = self._take(answer) if below.is_known else self._keep(answer)
             total += fresh
-            ended = page.next is None or (fresh == 0 and reached and self._is_deep(page, due))
-            self._todo = rest if ended else [Gap(page.next, gap.mark), *rest]
+            self._note({name: gap.due[name] for name in gap.due.keys() - below.due.keys()})
+            ended = page.next is None or (fresh == 0 and below.is_known and not below.due)
+            self._todo = rest if ended else [below, *rest]
             if ended or self._is_paused():
                 break
+            gap = below
         return total
+
+    def _below(self, gap: Gap, page: Page[Row]) -> Gap:
+        """What is left of a stretch below a page of it."""
+        # Once known, it stays so: a page below may have changed rows and be read on from.
+        is_known = gap.is_known or self._touches(page, gap)
+        due = {
+            name: began
+            for name, began in gap.due.items()
+            if page.next is not None and not (is_known and self._is_deep(page, name))
+        }
+        return Gap(page.next, gap.mark, is_known, due)
 
     async def _ask(self, gap: Gap, cursor: str | None) -> Page[Row]:
         """Ask for a page, as urgently as what it may hold."""
-        if gap.cursor is not None or (gap.mark is None and cursor is not None):
+        if self._is_known:
+            level = Urgency.REFRESH
+        elif gap.cursor is not None or (gap.mark is None and cursor is not None):
             level = Urgency.HISTORY
         else:
-            level = Urgency.REFRESH if self._is_past else Urgency.FRESH
+            level = Urgency.FRESH
         with urgent(level):
             return await self._fetch(cursor)
 
@@ -263,16 +298,14 @@ class Walk:
     def _touches(self, page: Page[Row], gap: Gap) -> bool:
         return gap.mark is not None and gap.mark.is_touched_by(page.rows, self._value_of)
 
-    def _is_deep(self, page: Page[Row], due: Sequence[Refresh]) -> bool:
-        """Whether the page lies below every refresh that is due."""
-        if not due:
+    def _is_deep(self, page: Page[Row], name: str) -> bool:
+        """Whether the page lies below a refresh, or there is no such refresh any more."""
+        if name not in self._refreshes:
             return True
-        depths = [refresh.depth for refresh in due]
-        times = self._times(page)
-        if self._top is None or not times:
+        depth, times = self._refreshes[name].depth, self._times(page)
+        if depth is None or self._top is None or not times:
             return False
-        known = [depth for depth in depths if depth is not None]
-        return len(known) == len(depths) and max(times) < self._top - max(known)
+        return max(times) < self._top - depth
 
 
 class _Head:

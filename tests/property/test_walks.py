@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, cast
 
 import pytest
@@ -20,7 +21,7 @@ from pipelines.errors import BadCursor, Unreachable
 from pipelines.provider import Row, Table
 from pipelines.provider import fields as columns
 from pipelines.reading.pull import Pull
-from pipelines.reading.walks import Position, Refresh, Walk
+from pipelines.reading.walks import Gap, Position, Refresh, Walk
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -188,12 +189,29 @@ class Loaded:
     def hashes(self, _: Table, ids: Sequence[str]) -> dict[str, str]:
         return {i: self.rows[i]["row_hash"] for i in ids if i in self.rows}
 
-    def pull(self, listing: Listing, *, chunk: int, fails_at: int, loads: str) -> bool:
+    def pull(
+        self,
+        listing: Listing,
+        *,
+        chunk: int,
+        fails_at: int = 10**9,
+        loads: str = "everything",
+        refreshes: tuple[Refresh, ...] = (),
+        now: datetime = NOW,
+    ) -> bool:
         """One pull, which may meet an error, and a load, which may be killed before or after its
         rows are in; whether there was more to read."""
-        return asyncio.run(self._pull(listing, chunk, fails_at, loads))
+        return asyncio.run(self._pull(listing, chunk, fails_at, loads, refreshes, now))
 
-    async def _pull(self, listing: Listing, chunk: int, fails_at: int, loads: str) -> bool:
+    async def _pull(
+        self,
+        listing: Listing,
+        chunk: int,
+        fails_at: int,
+        loads: str,
+        refreshes: tuple[Refresh, ...],
+        now: datetime,
+    ) -> bool:
         left = iter(range(fails_at))
 
         async def fetch(cursor: str | None) -> Page[Row]:
@@ -207,12 +225,13 @@ class Loaded:
             stored=cast("Any", self),
             positions=deepcopy(self.positions),
             wanted=frozenset({TABLE.name}),
-            now=NOW,
+            now=now,
             loop=asyncio.get_running_loop(),
             chunk_rows=chunk,
         )
         value_of = None if listing.hidden else lambda row: row["at"]
-        await pull.read(TABLE, lambda: pull.newest_first(TABLE, fetch, value_of=value_of))
+        read = partial(pull.newest_first, TABLE, fetch, value_of=value_of, refreshes=refreshes)
+        await pull.read(TABLE, read)
         if loads != "nothing":
             new = [row for part in pull.drain(TABLE) for row in part.to_pylist()]
             assert len({row["id"] for row in new}) == len(new)
@@ -250,11 +269,11 @@ def test_what_pulls_leave_is_the_list_whatever_cut_them_and_moved_meanwhile(
         listing.moves = [only_new(move) for move in during] if hidden else list(during)
         loaded.pull(listing, chunk=chunk, fails_at=fails_at, loads=loads)
     listing.moves = []
-    while loaded.pull(listing, chunk=10, fails_at=10**9, loads="everything"):
+    while loaded.pull(listing, chunk=10):
         pass
     found = {name: int(row["version"]) for name, row in loaded.rows.items()}
     assert found == expected(listing)
-    loaded.pull(listing, chunk=10, fails_at=10**9, loads="everything")
+    loaded.pull(listing, chunk=10)
     assert loaded.written == 0
 
 
@@ -451,3 +470,148 @@ def test_a_change_that_moves_nothing_is_found_by_the_refresh_that_is_due() -> No
     store.walk(listing, refreshes=(HOURLY, DAILY), now=NOW + timedelta(days=2))
     assert (store.rows["r80"], store.rows["r5"]) == (2, 2)
     assert listing.requests == 10 + 1
+
+
+LATER = NOW + timedelta(days=2)
+RUN = timedelta(minutes=15)
+
+
+def refreshed(store: Store) -> dict[str, datetime]:
+    return {name: datetime.fromisoformat(at) for name, at in store.position.refreshed.items()}
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    size=st.integers(1, 7),
+    rows=st.integers(0, 80),
+    hidden=st.booleans(),
+    changed=st.sets(st.integers(0, 79)),
+    runs=st.lists(st.integers(1, 12), max_size=8),
+)
+def test_a_refresh_that_is_cut_at_any_page_end_goes_on_and_reads_no_page_twice(
+    size: int, rows: int, hidden: bool, changed: set[int], runs: list[int]
+) -> None:
+    listing = Listing(size, hidden=hidden)
+    for i in range(rows):
+        listing.add(f"r{i}")
+    store = Store()
+    store.walk(listing, refreshes=(DAILY,))
+    for i in changed:
+        if i < rows:
+            listing.versions[f"r{i}"] += 1
+    listing.requests = 0
+    for i, pages in enumerate([*runs, 10**9]):
+        store.walk(listing, pages=pages, refreshes=(DAILY,), now=LATER + i * RUN)
+    assert store.rows == expected(listing)
+    assert store.position.gaps == ()
+    assert refreshed(store) == {"all": LATER}
+    # A run looks at the head, twice when it found something; a page of one row takes another one.
+    heads = (4 if size == 1 else 2) * (len(runs) + 1)
+    assert listing.requests <= -(-rows // size) + heads
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    size=st.integers(1, 7),
+    rows=st.integers(1, 60),
+    hidden=st.booleans(),
+    runs=st.lists(
+        st.tuples(st.integers(1, 9), st.booleans(), st.integers(0, 59), moves), max_size=8
+    ),
+)
+def test_a_refresh_that_is_noted_as_done_found_every_change_before_it_began(
+    size: int, rows: int, hidden: bool, runs: list[tuple[int, bool, int, list[Any]]]
+) -> None:
+    listing = Listing(size, hidden=hidden)
+    for i in range(rows):
+        listing.add(f"r{i}")
+    store = Store()
+    both = (HOURLY, DAILY)
+    store.walk(listing, refreshes=both, times=True)
+    changes: list[tuple[datetime, str, int]] = []
+    for i, (pages, keeps_position, change, during) in enumerate(runs):
+        now = LATER + i * timedelta(hours=7)
+        name = f"r{change % rows}"
+        listing.versions[name] += 1
+        changes.append((now, name, listing.versions[name]))
+        listing.moves = [only_new(move) for move in during] if hidden else list(during)
+        store.walk(
+            listing,
+            pages=pages,
+            keeps_position=keeps_position,
+            refreshes=both,
+            now=now,
+            times=True,
+        )
+        done = refreshed(store)["all"]
+        assert all(store.rows[n] >= v for at, n, v in changes if at <= done)
+    listing.moves = []
+    for days in (4, 6):  # what is cut goes on, then all begins again
+        store.walk(listing, refreshes=both, now=LATER + timedelta(days=days), times=True)
+    assert store.rows == expected(listing)
+    assert store.position.gaps == ()
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+def test_a_list_whose_rows_have_all_changed_is_read_once_whatever_chunks_it_is_loaded_in(
+    hidden: bool,
+) -> None:
+    listing = Listing(5, hidden=hidden)
+    for i in range(100):
+        listing.add(f"r{i}")
+    loaded = Loaded()
+    loaded.pull(listing, chunk=1000, refreshes=(DAILY,))
+    listing.versions = dict.fromkeys(listing.versions, 2)
+    listing.requests, pulls = 0, 1
+    while loaded.pull(listing, chunk=20, refreshes=(DAILY,), now=LATER):
+        pulls += 1
+    assert {name: int(row["version"]) for name, row in loaded.rows.items()} == expected(listing)
+    assert listing.requests <= 20 + 2 * pulls
+
+
+def test_a_shallow_refresh_does_not_wait_for_a_deep_one_that_takes_many_runs() -> None:
+    listing = Listing(10, hidden=True)
+    for i in range(500):
+        listing.add(f"r{i}")
+    store = Store()
+    stamps = []
+    for i, pages in enumerate([10**9, *[8] * 10]):
+        now = NOW if i == 0 else LATER + i * RUN
+        store.walk(listing, pages=pages, refreshes=(HOURLY, DAILY), now=now, times=True)
+        stamps.append({name: (at - LATER) / RUN for name, at in refreshed(store).items()})
+    hours = [stamp["hour"] for stamp in stamps[1:]]
+    assert hours == [1, 1, 1, 1, 5, 5, 5, 5, 9, 9]
+    assert stamps[-1]["all"] == 1
+    assert store.position.gaps == ()
+
+
+def test_a_walk_that_is_cut_in_a_refresh_lacks_no_row() -> None:
+    listing = Listing(10)
+    for i in range(100):
+        listing.add(f"r{i}")
+    store = Store()
+    store.walk(listing, refreshes=(DAILY,))
+    listing.add("new")
+    store.walk(listing, pages=4, refreshes=(DAILY,), now=LATER)
+    assert store.position.gaps != ()
+    assert store.position.is_complete
+
+
+def test_a_stretch_that_begins_at_the_head_again_is_kept_when_nobody_answers() -> None:
+    listing = Listing(5)
+    for i in range(40):
+        listing.add(f"r{i}")
+    loaded = Loaded()
+    loaded.pull(listing, chunk=15)
+    listing.forgets = {listing.requests + 2}
+    for answers in (2, 1, 10**9):  # the head; its cursor, forgotten; the head again
+        loaded.pull(listing, chunk=1000, fails_at=answers)
+    assert loaded.rows.keys() == expected(listing).keys()
+
+
+def test_a_position_of_an_older_version_is_read() -> None:
+    mark = {"ids": [], "value": "2026-01-01"}
+    stored = {"mark": mark, "gaps": [["40", mark], [None, None]], "refreshed": {"all": "2026"}}
+    position = Position.from_json(stored)
+    assert position.gaps == (Gap("40", position.mark), Gap(None, None))
+    assert Position.from_json(position.to_json()) == position
