@@ -17,8 +17,12 @@ requests as (
         and ($providers is null or messages.provider = any($providers))
         and ($accounts is null or messages.provider || ':' || messages.account = any($accounts))
         and ($channels is null or messages.channel_key = any($channels))
-        and timezone(coalesce(channels.timezone, $timezone), messages.occurred_at)
-        < $to_day + interval '1 day'
+        -- no zone is a day from UTC: only near the end of the view the local time can decide
+        and (
+            messages.occurred_at < $to_day - interval '2 days'
+            or timezone(coalesce(channels.timezone, $timezone), messages.occurred_at)
+            < $to_day + interval '1 day'
+        )
     group by 1, 2
 
 ),
