@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pipelines.cursors import Page
+from pipelines.errors import BadPayload
 from pipelines.provider import Row
 from pipelines.reading.stored import WHOLE_NUMBER, whole_number
 from pipelines.reading.transport import Answer, Transport
@@ -77,7 +78,8 @@ class Waspy:
         self, path: str, cursor: str | None, params: Mapping[str, str | None] | None = None
     ) -> Page[Row]:
         answer = await self._get(path, {"limit": LIMIT, "cursor": cursor, **(params or {})})
-        return Page(answer.body["data"], _cursor(_meta(answer.body)), answer.fetched_at)
+        meta = _meta(answer.body)
+        return Page(answer.body["data"], _checked(meta, _cursor(meta)), answer.fetched_at)
 
     async def _single(self, path: str) -> Page[Row]:
         answer = await self.transport.get(path, is_whole=_is_single, has_rows=False)
@@ -91,7 +93,8 @@ class Waspy:
             path, _position(cursor), is_whole=lambda body: rows_in(body) is not None
         )
         rows, meta = rows_in(answer.body) or [], _meta(answer.body)
-        return Page(rows, _cursor(meta) or _next_page(meta, len(rows)), answer.fetched_at)
+        following = _cursor(meta) or _next_page(meta, len(rows))
+        return Page(rows, _checked(meta, following), answer.fetched_at)
 
 
 def rows_in(body: Any) -> list[Row] | None:
@@ -128,10 +131,24 @@ def _cursor(meta: Mapping[str, Any]) -> str | None:
     return cursor if isinstance(cursor, str) and cursor and meta.get("hasMore", True) else None
 
 
+def _checked(meta: Mapping[str, Any], following: str | None) -> str | None:
+    """What leads to the next page; None at the end.
+
+    Raises:
+        BadPayload: there is more, and nothing leads there.
+    """
+    if following is None and meta.get("hasMore") is True:
+        raise BadPayload(
+            "Waspy says that a list goes on, and names no cursor for it",
+            hint="run again later; if it stays, tell the provider its paging breaks off",
+        )
+    return following
+
+
 def _next_page(meta: Mapping[str, Any], rows: int) -> str | None:
-    page, total = meta.get("page"), meta.get("total")
-    size = meta.get("pageSize") or rows
-    if not isinstance(page, int) or not isinstance(total, int) or not rows:
+    page, total = _number(meta.get("page")), _number(meta.get("total"))
+    size = _number(meta.get("pageSize")) or rows
+    if page is None or total is None or not rows:
         return None
     return f"{_PAGE}{page + 1}:{size}" if page * size < total else None
 

@@ -10,7 +10,8 @@ from typing import Any
 import orjson
 import pytest
 
-from pipelines.providers.waspy import contacts
+from pipelines.errors import BadPayload
+from pipelines.providers.waspy import client, contacts
 from pipelines.providers.waspy.simulator_rows import agent_id, contact_id
 from pipelines.providers.waspy.simulator_story import conversation_id
 from pipelines.reading.pull import Pull
@@ -65,6 +66,41 @@ def test_what_the_documentation_leaves_open_is_read_either_way(
     app = shop.app(**settings)
     assert shop.sync(app).changed == 0
     assert len(app.state.requests) <= 10
+
+
+@pytest.mark.parametrize("first", [20, "20"])
+def test_numbered_pages_are_read_to_the_last_also_where_numbers_are_texts(
+    shop: Shop, first: int | str
+) -> None:
+    rows = [{"id": f"t{i}", "name": f"t{i}", "language": "es"} for i in range(51)]
+
+    def numbered(asked: Asked, _: Answer) -> Answer:
+        """Says what it was asked for as it was asked: in a query, everything is text."""
+        page, size = asked.query.get("page", 1), asked.query.get("pageSize", first)
+        start = (int(page) - 1) * int(size)
+        meta = {"page": page, "pageSize": size, "total": len(rows)}
+        body = {"data": rows[start : start + int(size)], "meta": meta}
+        return Answer(orjson.dumps(body))
+
+    faults = [Fault(numbered, "/templates", times=None)]
+    only = frozenset({"templates"})
+    assert shop.sync(shop.app(faults=faults), resources=only).is_ok
+    assert shop.rows("templates").keys() == {row["id"] for row in rows}
+
+
+def test_a_list_that_goes_on_without_a_cursor_is_an_error(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "LIMIT", 10)
+
+    def without_cursor(_: Asked, answer: Answer) -> Answer:
+        body = orjson.loads(answer.body)
+        body["meta"]["cursor"] = None
+        return replace(answer, body=orjson.dumps(body))
+
+    faults = [Fault(without_cursor, "/conversations", times=None)]
+    report = shop.sync(shop.app(faults=faults), resources=frozenset({"conversations"}))
+    assert isinstance(report.outcomes["conversations"].error, BadPayload)
 
 
 def states_of(shop: Shop, conversation: str) -> list[str]:
