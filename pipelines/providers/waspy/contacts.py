@@ -212,14 +212,16 @@ class ContactReader:
         return await self._look_up(identity) is None
 
     async def _look_up(self, identity: str) -> str | None:
-        """Take one contact; return its id when Waspy has it no longer."""
+        """Take one contact; return its id when Waspy has it no longer: the answer may be the
+        contact that it was merged into."""
         try:
-            self._take(await self._api.contact(identity))
+            page = await self._api.contact(identity)
         except Unavailable as error:
             if error.status != 404:
                 raise
             return identity
-        return None
+        self._take(page)
+        return None if identity in ids_of(page.rows) else identity
 
 
 def _listed(rows: Sequence[Row]) -> set[str]:

@@ -194,6 +194,33 @@ def without_total(_: Asked, answer: Answer) -> Answer:
     return replace(answer, body=answer.body.replace(b'"total":', b'"count":'))
 
 
+def test_contacts_that_were_merged_keep_no_other_from_being_looked_up(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contacts, "SINGLE_LOOKUPS", 3)
+    shop.sync(resources=frozenset({"conversations"}))
+    *unlisted, left = sorted({row["contact_id"] for row in shop.rows("conversations").values()})[:7]
+    merged = unlisted[:3]
+
+    def change(asked: Asked, answer: Answer) -> Answer:
+        body = orjson.loads(answer.body)
+        if asked.path.endswith("/contacts"):
+            body["data"] = [row for row in body["data"] if row["id"] not in unlisted]
+            body["meta"]["total"] -= len(unlisted)
+        elif asked.path.endswith(tuple(merged)):
+            body["data"]["id"] = left
+        return replace(answer, body=orjson.dumps(body))
+
+    looked_up = []
+    for _ in range(3):
+        app = shop.app(faults=[Fault(change, "/contacts", times=None)])
+        shop.sync(app)
+        paths = (seen.path for seen in app.state.requests if "/contacts/" in seen.path)
+        looked_up.append({path.split("/")[-1] for path in paths})
+    assert looked_up == [set(merged), set(unlisted[3:]), set()]
+    assert shop.rows("contacts").keys().isdisjoint(merged)
+
+
 def one_more(_: Asked, answer: Answer) -> Answer:
     return in_meta(answer, lambda meta: {"total": meta["total"] + 1})
 
