@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 _LINK = re.compile(r"(\bURL: )https?://\S+")
 
 
+MOST_OF_ID = 500
+"""Characters of an id. PostgreSQL takes keys of 2,700 bytes: one that is longer fails its load."""
+
+
 class Record(NamedTuple):
     """One row, ready to load: `values` in the order of the table's columns."""
 
@@ -62,7 +66,7 @@ class Lander:
         """The record of one row without secrets.
 
         Raises:
-            ValueError: the row has no id.
+            ValueError: the row has no id, or none that can be a key.
         """
         if row.get("id") in (None, ""):
             raise ValueError("no id")
@@ -76,6 +80,8 @@ class Lander:
                     del rest[parent]
         payload = orjson.dumps(rest).decode()
         identity = str(values[self._identity])
+        if len(identity) > MOST_OF_ID:
+            raise ValueError(f"an id of more than {MOST_OF_ID} characters")
         return Record(identity, tuple(values), payload, digest([*values, payload]), fetched_at)
 
     def remove_secrets(self, row: Row) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from random import Random
 
 import pytest
 
@@ -166,6 +167,16 @@ def test_rows_that_are_no_json_are_set_aside_and_no_other_row_is_lost(
     resources = [row["resource"] for row in shop.rows("rejected").values()]
     assert len(resources) == len(UNREADABLE)
     assert {"bad"}.isdisjoint(shop.rows(resources[0]))
+
+
+@pytest.mark.both_engines
+def test_an_id_that_can_be_no_key_is_set_aside_and_no_load_fails(shop: Shop) -> None:
+    letters = Random(1).randbytes(3_000).hex()  # PostgreSQL would press what repeats itself
+    fault = Fault(with_rows(b'{"id":"%s"}' % letters.encode()), path="/contacts", times=None)
+    whole(shop.sync(shop.app(faults=[fault])))
+    assert len(shop.rows("contacts")) == len(shop.world.contacts)
+    (aside,) = shop.rows("rejected").values()
+    assert aside["reason"] == "an id of more than 500 characters"
 
 
 LASTING: dict[str, tuple[Change, type[Exception]]] = {

@@ -63,6 +63,12 @@ def test_what_has_no_id_is_kept_aside_whole(row: Any) -> None:
     assert [json.loads(rejected["@body"]) for rejected in bad] == [row]
 
 
+def test_an_id_of_any_length_that_a_key_may_have_is_kept() -> None:
+    records, bad = land(Lander(TABLE), [{"id": "a" * 500}, {"id": "b" * 501}], AT)
+    assert [record.id for record in records] == ["a" * 500]
+    assert [row["@reason"] for row in bad] == ["an id of more than 500 characters"]
+
+
 def test_what_is_kept_aside_holds_no_secret_either() -> None:
     link = "https://app.example/blobs/secret"
     (bad,) = land(Lander(TABLE), [{"image": {"url": link}}], AT)[1]
