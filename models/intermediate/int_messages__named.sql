@@ -21,11 +21,27 @@ unnamed as (
 
 ),
 
-messages as (
+listed as (
 
     {{ union_rooms('messages') }}
+
+),
+
+messages as (
+
+    select
+        provider,
+        account,
+        wa_message_id,
+        message_id
+    from listed
     union all
-    select * from {{ ref('stg_webhooks__messages') }}
+    select
+        provider,
+        account,
+        wa_message_id,
+        message_id
+    from {{ ref('stg_webhooks__messages') }}
 
 ),
 

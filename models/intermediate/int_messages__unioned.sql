@@ -63,6 +63,8 @@ both_sources as (
 
     select
         *,
+        cast(null as boolean) as is_own_time,
+        cast(null as text) as row_hash,
         message_id as known_id,
         true as is_listed
     from listed
@@ -77,7 +79,8 @@ both_sources as (
 ),
 
 -- The list has the last word on what a message is. Of several copies the newest counts: a row may
--- have been landed more than once.
+-- have been landed more than once. Then the telling of the message itself, not of what became of
+-- it; then the earliest. No order of arrival decides.
 numbered as (
 
     select
@@ -87,8 +90,11 @@ numbered as (
             order by
                 is_listed desc,
                 case when is_listed then fetched_at end desc nulls last,
+                is_own_time desc nulls last,
                 occurred_at asc nulls last,
-                status asc
+                status asc,
+                {{ bytewise('row_hash') }},
+                fetched_at asc
         ) as copy_number,
         count(*) over (partition by provider, account, known_id) as copies
     from both_sources

@@ -54,6 +54,11 @@ def built(tmp_path_factory):
              "direction": "USER_INITIATED", "from": "5491150000004", "timestamp": unix(50)}]),
         meta("calls", calls=[{"id": "wacid.told", "event": "connect",
              "direction": "USER_INITIATED", "from": "5491150000004", "timestamp": unix(20)}]),
+        # Told by both sorts of body, of which Meta's knows no conversation.
+        *(message(f"twice {i}", 0, conversation=f"twice {i}", phone=f"549116000000{i}")
+          for i in range(6)),
+        *(meta("messages", messages=[{"id": f"twice {i}", "type": "text", "timestamp": unix(0),
+               "from": f"549116000000{i}", "text": {"body": "hola"}}]) for i in range(6)),
         # A conversation that somebody ended, and one that ran out.
         message("asks", 0, conversation="closed", phone="5491150000005"),
         ended("closed", 3600, phone="5491150000005"),
@@ -127,6 +132,11 @@ def test_a_list_that_leaves_it_open_silences_no_webhook(built):
     echo, old = built.message("listed echo"), built.message("listed old")
     assert (echo["sender_kind"], echo["status"], echo["is_reply"]) == ("human", "sent", True)
     assert (old["is_imported"], old["is_request"], old["status"]) == (True, False, "read")
+
+
+def test_a_conversation_that_one_of_two_tellings_names_is_known(built):
+    named = [built.message(f"twice {i}")["conversation_key"] for i in range(6)]
+    assert named == [f"kapso:default:twice {i}" for i in range(6)]
 
 
 def test_a_call_is_one_row_and_webhooks_fill_what_the_list_does_not_say_yet(built):

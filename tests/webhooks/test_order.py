@@ -42,6 +42,8 @@ def odd() -> list[Arrival]:
         message("wamid.3", 20, direction="outbound", status="read", told_at=28),
         message("wamid.4", 40, direction="outbound", status="delivered", told_at=44),
         ended("conversation-1", 500), ended("conversation-1", 900),
+        meta("messages", messages=[{"id": "wamid.2", "type": "text", "from": "5491150000001",
+             "from_user_id": "AR.1", "timestamp": unix(9), "text": {"body": "hola"}}]),
         meta("messages", messages=[{"id": "r", "type": "revoke", "from": "5491150000001",
              "timestamp": unix(11), "revoke": {"original_message_id": "wamid.2"}}]),
         *(meta("calls", calls=[{"id": "wacid.1", "event": event, "direction": "USER_INITIATED",

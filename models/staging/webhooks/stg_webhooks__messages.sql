@@ -1,32 +1,9 @@
--- One row per message that webhooks carried: of several tellings the one that tells of the message
--- itself, not of what became of it; then the earliest. No order of arrival decides.
+-- One row per telling of a message, and several of most: a message is what all of them say together.
 with
 
 messages as (
 
     select * from {{ source('raw_webhooks', 'messages') }}
-
-),
-
-parsed as (
-
-    select
-        *,
-        {{ to_boolean('is_new') }} as is_own_time,
-        {{ to_instant('occurred_at') }} as told_at
-    from messages
-
-),
-
-numbered as (
-
-    select
-        *,
-        row_number() over (
-            partition by provider, account, coalesce(message_id, ''), wa_message_id
-            order by is_own_time desc nulls last, told_at asc nulls last, {{ bytewise('row_hash') }}, delivery_id
-        ) as choice
-    from parsed
 
 ),
 
@@ -67,11 +44,14 @@ final as (
         error_code,
 
         -- when: null until something tells when it was sent
-        told_at as occurred_at,
+        {{ to_instant('occurred_at') }} as occurred_at,
         cast(null as bigint) as position,
-        received_at as fetched_at
-    from numbered
-    where choice = 1
+        received_at as fetched_at,
+
+        -- which telling comes first
+        {{ to_boolean('is_new') }} as is_own_time,
+        row_hash
+    from messages
 
 )
 
