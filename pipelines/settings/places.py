@@ -18,7 +18,7 @@ def find_file(config: Path | None) -> Path | None:
     Raises:
         ConfigError: a file was named and is not there, or nobody may look for it.
     """
-    named = config or (Path(found) if (found := os.environ.get("DOBLECHECK_CONFIG")) else None)
+    named = config or named_file()
     path = named or Path(FILE_NAME)
     try:
         if path.is_file():
@@ -30,6 +30,12 @@ def find_file(config: Path | None) -> Path | None:
     if named:
         raise ConfigError(f"no configuration file at {path}", hint="write one: doblecheck init")
     return None
+
+
+def named_file() -> Path | None:
+    """The configuration file that the environment names, there or not."""
+    found = os.environ.get("DOBLECHECK_CONFIG")
+    return Path(found) if found else None
 
 
 def resolve(secret: SecretStr | None, *, what: str, key: str) -> str:

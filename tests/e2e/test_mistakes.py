@@ -64,6 +64,14 @@ def test_a_file_as_init_wrote_it(tmp_path: Path) -> None:
     assert f"take the # off an account in {tmp_path / 'doblecheck.toml'}" in hint
 
 
+def test_init_writes_the_file_that_the_environment_names(tmp_path: Path) -> None:
+    named = {"DOBLECHECK_CONFIG": "shop.toml"}
+    assert told(tmp_path, "status", **named)[2] == "hint: write one: doblecheck init"
+    assert told(tmp_path, "init", **named)[0] == 0
+    assert told(tmp_path, "status", **named)[0] == 0
+    assert not (tmp_path / "doblecheck.toml").exists()
+
+
 def test_a_key_that_is_not_in_the_environment(tmp_path: Path) -> None:
     (tmp_path / "doblecheck.toml").write_text(ACCOUNT.replace("a-key", "env:SOME_KEY"))
     code, error, hint = told(tmp_path, "sync")
