@@ -24,7 +24,7 @@ from pydantic_settings import (
 from pipelines.errors import ConfigError
 from pipelines.settings import accounts as given
 from pipelines.settings.checks import checked_zone
-from pipelines.settings.environment import Environment
+from pipelines.settings.environment import NOT_SET, Environment
 from pipelines.settings.places import find_file
 from pipelines.settings.sections import (
     Account,
@@ -181,18 +181,18 @@ def load(config: Path | None, rooms: Sequence[Provider]) -> Settings:
     """
     path = find_file(config)
     data = _read(path) if path else {}
-    data["folder"] = (path.parent if path else Path()).resolve()
     if isinstance(data.get("accounts"), list):
         data["accounts"] = {str(i): account for i, account in enumerate(data["accounts"])}
-    unknown = data.keys() - Settings.model_fields.keys()
+    known = Settings.model_fields.keys() - {NOT_SET}
+    unknown = data.keys() - known
     if unknown:
         raise ConfigError(
             f"{path}: unknown setting {sorted(unknown)[0]!r}",
-            hint=f"known: {', '.join(sorted(Settings.model_fields.keys() - {'folder'}))}",
+            hint=f"known: {', '.join(sorted(known))}",
         )
     hint = "the file that `doblecheck init` writes has every setting"
     try:
-        settings = Settings(**data)
+        settings = Settings(folder=(path.parent if path else Path()).resolve(), **data)
     except ValidationError as error:
         raise ConfigError(_first_problem(error, path), hint=hint) from None
     except SettingsError as error:

@@ -10,9 +10,16 @@ from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource
 
+NOT_SET = "folder"
+"""The field of the settings that nobody sets: it is where the file is."""
+
 
 class Environment(EnvSettingsSource):
     """`DOBLECHECK_…`. A text that is no JSON stays one: the setting itself says what it wants."""
+
+    def __call__(self) -> dict[str, Any]:
+        """What is set, without what nobody sets."""
+        return {name: value for name, value in super().__call__().items() if name != NOT_SET}
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         """The list or table that a text tells; else the text."""

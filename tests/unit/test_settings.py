@@ -81,6 +81,13 @@ def test_relative_paths_start_at_the_files_folder(
     assert open_warehouse(settings).path == folder / "store" / "warehouse.duckdb"
 
 
+def test_where_paths_start_is_not_set_by_the_environment(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOBLECHECK_FOLDER", "/nowhere")
+    assert loaded(folder).data_path == folder / "store"
+
+
 @pytest.mark.parametrize(
     ("url", "path"),
     [
@@ -190,6 +197,7 @@ def test_a_key_that_no_header_can_carry_is_told_without_it(
     [
         ("data_dir = ", "not valid TOML"),
         ("colour = 1", "'colour'"),
+        ('folder = "/nowhere"', "unknown setting 'folder'"),
         ('timezone = "Mars/Base"', "timezone"),
         ("[receiver]\nport = 70000", "receiver.port"),
         ("[sla]\nspeed = 1", "sla"),
