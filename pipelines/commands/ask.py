@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
+from io import BytesIO
+from math import isfinite
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pipelines.errors import UsageError
@@ -30,22 +31,53 @@ def answer(warehouse: Warehouse, sql: str, *, format_: str, out: BinaryIO) -> No
 
 
 def _write(frame: DataFrame, format_: str, out: BinaryIO) -> None:
-    if format_ == "csv":
-        frame.write_csv(out)
-    elif format_ == "parquet":
-        frame.write_parquet(out)
-    elif format_ == "json":
-        rows = json.dumps(frame.to_dicts(), default=_plain, ensure_ascii=False)
-        out.write(f"{rows}\n".encode())
+    if format_ == "parquet":
+        made = BytesIO()
+        frame.write_parquet(made)
+        out.write(made.getbuffer())
     else:
-        _print_table(frame)
+        out.write(TEXTS[format_](frame).encode())
+    out.flush()  # who reads no further is told here, not when Python ends
+
+
+def _csv(frame: DataFrame) -> str:
+    """A list or an object stands in its field as JSON."""
+    from polars import Series, String
+
+    nested = [column for column in frame.get_columns() if column.dtype.is_nested()]
+    for column in nested:
+        texts = [None if value is None else _dumped(value) for value in column.to_list()]
+        frame = frame.with_columns(Series(column.name, texts, String))
+    return frame.write_csv()
+
+
+def _json(frame: DataFrame) -> str:
+    return f"{_dumped(frame.to_dicts())}\n"
+
+
+def _dumped(value: Any) -> str:
+    try:
+        return json.dumps(value, default=_plain, ensure_ascii=False, allow_nan=False)
+    except ValueError:  # JSON has no infinity, and no number that is none
+        return json.dumps(_finite(value), default=_plain, ensure_ascii=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _plain(value: Any) -> str:
     return str(value.isoformat() if hasattr(value, "isoformat") else value)
 
 
-def _print_table(frame: DataFrame) -> None:
+def _table(frame: DataFrame) -> str:
     from pipelines.commands.show import table
 
-    sys.stdout.write(table(frame.columns, frame.rows()))
+    return table(frame.columns, frame.rows())
+
+
+TEXTS = {"table": _table, "csv": _csv, "json": _json}

@@ -325,18 +325,19 @@ class DuckDBWarehouse(Warehouse):
 
         Raises:
             NotPublished: there is none.
-            UsageError: DuckDB refuses the statement.
+            UsageError: DuckDB refuses the statement, or it is none.
         """
-        import polars
+        from pipelines.warehouse.embedded_frames import frame  # imports Polars
 
+        hint = "tables: doblecheck query 'show all tables'"
         with self.reader() as connection:
             try:
-                rows = cast("Any", connection).sql(sql).to_arrow_table()
+                relation = cast("Any", connection).sql(sql)
+                if relation is not None:
+                    return frame(relation)
             except duckdb.Error as error:
-                first = str(error).splitlines()[0]
-                raise UsageError(first, hint="tables: doblecheck query 'show all tables'") from None
-        frame = polars.from_arrow(rows)
-        return frame if isinstance(frame, polars.DataFrame) else frame.to_frame()
+                raise UsageError(str(error).splitlines()[0], hint=hint) from None
+        raise UsageError("no statement that gives rows", hint=hint)
 
     def insert(self, connection: Connection, table: str, rows: Sequence[Sequence[Any]]) -> None:
         """Insert rows by column lists: a thousand times faster than row by row."""

@@ -16,6 +16,7 @@ import pytest
 
 from pipelines.providers import find
 from pipelines.simulation import serve
+from pipelines.warehouse.embedded import DuckDBWarehouse
 from pipelines.world import make_world
 
 ROOT = Path(__file__).parents[2]
@@ -184,6 +185,23 @@ def test_a_question_before_there_is_an_answer(tmp_path: Path) -> None:
     code, error, hint = told(tmp_path, "query", "select 1")
     assert (code, "nothing is published" in error) == (1, True)
     assert hint == "hint: run: doblecheck run"
+
+
+@pytest.mark.parametrize("format_", ["table", "csv", "json"])
+def test_who_reads_no_further_is_told_nothing(tmp_path: Path, format_: str) -> None:
+    DuckDBWarehouse(tmp_path / "data" / "warehouse.duckdb", tmp_path / "data").publish()
+    sql = "select * from range(100000)"
+    with subprocess.Popen(
+        [sys.executable, "-m", "pipelines.cli", "query", sql, "--format", format_],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as query:
+        assert query.stdout is not None
+        assert query.stderr is not None
+        query.stdout.read(1)
+        query.stdout.close()
+        assert query.stderr.read() == b""
 
 
 def test_a_python_that_is_too_old(tmp_path: Path) -> None:
