@@ -23,7 +23,7 @@ from pydantic_settings import (
 
 from pipelines.errors import ConfigError
 from pipelines.settings import accounts as given
-from pipelines.settings.checks import checked_zone
+from pipelines.settings.checks import check_folder, checked_zone
 from pipelines.settings.environment import NOT_SET, Environment
 from pipelines.settings.places import find_file
 from pipelines.settings.sections import (
@@ -177,7 +177,8 @@ def load(config: Path | None, rooms: Sequence[Provider]) -> Settings:
         rooms: the providers there are, for their defaults.
 
     Raises:
-        ConfigError: the file is not there, not TOML, or holds something it should not.
+        ConfigError: the file is not there, not TOML, or holds something it should not; or the data
+            folder has a name that can't be used.
     """
     path = find_file(config)
     data = _read(path) if path else {}
@@ -197,6 +198,7 @@ def load(config: Path | None, rooms: Sequence[Provider]) -> Settings:
         raise ConfigError(_first_problem(error, path), hint=hint) from None
     except SettingsError as error:
         raise ConfigError(f"environment: {error}", hint=hint) from None
+    check_folder(settings.data_path)
     accounts = settings.accounts or given.from_environment(rooms)
     return settings.model_copy(update={"accounts": given.completed(accounts, rooms)})
 

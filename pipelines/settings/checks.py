@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from datetime import timedelta
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from pipelines.errors import ConfigError
@@ -78,6 +79,24 @@ def web_address(url: str) -> SplitResult | None:
         return None
     is_one = parts.scheme in ("http", "https") and bool(parts.hostname)
     return parts if is_one and not any(c.isspace() for c in url) else None
+
+
+MORE_THAN_NAMES = "='%#?\\*["
+"""Of a path: DuckDB and dlt read columns, patterns and parts of a URL out of these."""
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a data folder whose rows could become others on their way through its files.
+
+    Raises:
+        ConfigError: its absolute path holds a character that is read as more than a name.
+    """
+    odd = next((c for c in MORE_THAN_NAMES if c in str(path)), None)
+    if odd:
+        raise ConfigError(
+            f"data_dir: a folder with {odd} in its path can't be used: {path}",
+            hint=f"set data_dir to one without any of {' '.join(MORE_THAN_NAMES)}",
+        )
 
 
 def is_loopback(host: str) -> bool:

@@ -50,6 +50,8 @@ def open_warehouse(settings: Settings) -> Warehouse:
         parts = urlsplit(url)
     except ValueError:
         raise ConfigError("warehouse.url is not a URL", hint=hint) from None
+    if parts.scheme == "duckdb" and (parts.query or parts.fragment):
+        raise ConfigError("warehouse.url: the path of a file ends at ? and #", hint=hint)
     if parts.scheme == "duckdb" and not parts.netloc and parts.path.strip("/"):
         return at(settings.path(parts.path[1:]), settings.data_path)
     if parts.scheme in ("postgresql", "postgres"):

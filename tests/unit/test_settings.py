@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,32 @@ def test_relative_paths_start_at_the_files_folder(
     monkeypatch.chdir("/")
     assert settings.data_path == folder / "store"
     assert open_warehouse(settings).path == folder / "store" / "warehouse.duckdb"
+
+
+@pytest.mark.parametrize(
+    "name", ["account=zzz", "it's", "a%20b", "a#b", "a?b", "a\\b", "a*b", "a[b"]
+)
+def test_a_data_folder_whose_name_is_more_than_a_name_is_refused(folder: Path, name: str) -> None:
+    """Rows that go through a folder account=zzz came out as that account's."""
+    with pytest.raises(ConfigError, match="data_dir: a folder with"):
+        loaded(folder, f"data_dir = {json.dumps(name)}")
+    (folder / name).mkdir()
+    with pytest.raises(ConfigError, match="data_dir: a folder with") as caught:
+        loaded(folder / name)
+    assert "set data_dir to one without any of" in caught.value.hint
+    assert sorted(path.name for path in (folder / name).iterdir()) == ["doblecheck.toml"]
+
+
+def test_other_names_of_folders_are_taken(folder: Path) -> None:
+    name = 'Año 1 "b", {c}; $d~ & 日本'
+    assert loaded(folder, f"data_dir = {json.dumps(name)}").data_path == folder / name
+
+
+@pytest.mark.parametrize("url", ["duckdb:///a#b/w.duckdb", "duckdb:///a?b/w.duckdb"])
+def test_a_file_that_a_url_cannot_name_is_refused(folder: Path, url: str) -> None:
+    settings = loaded(folder, f'[warehouse]\nurl = "{url}"')
+    with pytest.raises(ConfigError, match=r"ends at \? and #"):
+        open_warehouse(settings)
 
 
 def test_where_paths_start_is_not_set_by_the_environment(
