@@ -36,7 +36,12 @@ from pipelines.warehouse.base import (
     make_schema,
 )
 from pipelines.warehouse.postgres_asking import look_at_text
-from pipelines.warehouse.postgres_connecting import connection_options, explained, not_opened
+from pipelines.warehouse.postgres_connecting import (
+    connection_options,
+    explained,
+    in_url,
+    not_opened,
+)
 from pipelines.warehouse.postgres_publishing import (
     NEXT,
     NOTES,
@@ -103,8 +108,8 @@ class PostgresWarehouse(Warehouse):
     def __init__(self, url: str, data_dir: Path) -> None:
         self.data_dir = data_dir
         self._options = OPENED | connection_options(url)
-        host = self._options["host"]
-        self.name = f"postgresql://{host}:{self._options['port']}/{self._options['dbname']}"
+        host, port = in_url(self._options["host"]), self._options["port"]
+        self.name = f"postgresql://{host}:{port}/{self._options['dbname']}"
         self._holder: psycopg.Connection[Any] | None = None
 
     scratch = "unlogged table"  # a crash empties it, with the tables that models made
@@ -392,8 +397,8 @@ class PostgresWarehouse(Warehouse):
             left["host"], host = host, "localhost"  # the option wins
         secret = f":{quote(password, safe='')}" if password else ""
         return (
-            f"postgresql://{quote(user, safe='')}{secret}@{host}:{port}/{quote(name, safe='')}"
-            f"?{urlencode(left)}"
+            f"postgresql://{quote(user, safe='')}{secret}@{in_url(host)}:{port}"
+            f"/{quote(name, safe='')}?{urlencode(left)}"
         )
 
     def dbt_output(self) -> dict[str, Any]:

@@ -60,6 +60,11 @@ def connection_options(url: str, *, key: str = "warehouse.url") -> dict[str, str
     return options
 
 
+def in_url(host: str) -> str:
+    """A host as URLs have it: an IPv6 address stands in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
 def _is_here(host: str) -> bool:
     try:
         return host.startswith("/") or host == "localhost" or ip_address(host).is_loopback

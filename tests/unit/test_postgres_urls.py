@@ -1,0 +1,26 @@
+"""URLs of PostgreSQL: what psycopg, dlt and dbt are each told of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from dlt.destinations.impl.postgres.configuration import PostgresCredentials
+
+from pipelines.warehouse.postgres import SECRET, PostgresWarehouse
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """dbt is told by the environment: what these tests tell it ends with them."""
+    for name in ("PGPASSWORD", "PGOPTIONS", SECRET):
+        monkeypatch.setenv(name, "")
+
+
+def test_an_ipv6_address_is_written_so_that_dlt_reads_it(tmp_path: Path) -> None:
+    warehouse = PostgresWarehouse("postgresql://u:pw@[::1]:5433/shop", tmp_path)
+    assert warehouse.name == "postgresql://[::1]:5433/shop"
+    read = PostgresCredentials(warehouse.url)
+    assert (read.host, read.port, read.database) == ("::1", 5433, "shop")
+    assert "@[::1]:5433/" in read.to_native_representation()
+    assert warehouse.dbt_output()["host"] == "::1"
