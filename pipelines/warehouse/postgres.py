@@ -18,6 +18,7 @@ from urllib.parse import quote, urlencode
 import psycopg
 
 from pipelines.errors import (
+    ConfigError,
     NotPublished,
     UsageError,
     WarehouseAway,
@@ -99,7 +100,7 @@ class PostgresWarehouse(Warehouse):
         data_dir: where working files go.
 
     Raises:
-        ConfigError: the URL can't be read.
+        ConfigError: the URL can't be read, or names several hosts.
     """
 
     has_row_keys = True
@@ -108,6 +109,11 @@ class PostgresWarehouse(Warehouse):
     def __init__(self, url: str, data_dir: Path) -> None:
         self.data_dir = data_dir
         self._options = OPENED | connection_options(url)
+        if "," in self._options["host"] + self._options["port"]:  # libpq can, dlt and dbt can't
+            raise ConfigError(
+                "warehouse.url names several hosts",
+                hint="name the one that takes writes, or a proxy that knows it",
+            )
         host, port = in_url(self._options["host"]), self._options["port"]
         self.name = f"postgresql://{host}:{port}/{self._options['dbname']}"
         self._holder: psycopg.Connection[Any] | None = None

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from dlt.destinations.impl.postgres.configuration import PostgresCredentials
 
+from pipelines.errors import ConfigError
 from pipelines.warehouse.postgres import SECRET, PostgresWarehouse
 
 
@@ -24,3 +25,11 @@ def test_an_ipv6_address_is_written_so_that_dlt_reads_it(tmp_path: Path) -> None
     assert (read.host, read.port, read.database) == ("::1", 5433, "shop")
     assert "@[::1]:5433/" in read.to_native_representation()
     assert warehouse.dbt_output()["host"] == "::1"
+
+
+@pytest.mark.parametrize("place", ["@one:1,two:2/shop", "@one,two/shop", "@/shop?host=one,two"])
+def test_one_host_is_wanted(tmp_path: Path, place: str) -> None:
+    with pytest.raises(ConfigError, match="several hosts") as caught:
+        PostgresWarehouse(f"postgresql://u:CANARY{place}", tmp_path)
+    assert "CANARY" not in f"{caught.value} {caught.value.hint}"
+    assert caught.value.hint
