@@ -62,6 +62,9 @@ READER_SECONDS = 60
 INSERTED_ROWS = 1000
 """Rows of one insert: their texts are one message to the server, of a gigabyte at most."""
 
+TLS = ("sslmode", "sslcert", "sslkey", "sslrootcert")
+"""What a profile of dbt's says of TLS. None of it is secret."""
+
 SECRET = "DBT_ENV_SECRET_DOBLECHECK"  # noqa: S105 - dbt hides the values of such names in its logs
 
 OPENED = {"application_name": "doblecheck", "connect_timeout": "15", "keepalives_idle": "30"}
@@ -408,10 +411,19 @@ class PostgresWarehouse(Warehouse):
         )
 
     def dbt_output(self) -> dict[str, Any]:
-        """The database. dbt finds the password in the environment: the profile is a file."""
+        """The database. dbt finds the password in the environment: the profile is a file.
+
+        Raises:
+            ConfigError: the key of a certificate has a password, which dbt can't be told.
+        """
+        if "sslpassword" in self._options:
+            raise ConfigError(
+                "a build can't use sslpassword of warehouse.url: dbt has no place for it",
+                hint="sslkey=FILE of a key without a password, that only its user may read",
+            )
         os.environ[SECRET] = self._options.get("password", "")
         os.environ["PGOPTIONS"] = BUILD_OPTIONS
-        tls = {name: value for name, value in self._options.items() if name.startswith("ssl")}
+        tls = {name: value for name, value in self._options.items() if name in TLS}
         return {
             "type": "postgres",
             "host": self._options["host"],

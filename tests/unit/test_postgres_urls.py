@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -33,3 +34,20 @@ def test_one_host_is_wanted(tmp_path: Path, place: str) -> None:
         PostgresWarehouse(f"postgresql://u:CANARY{place}", tmp_path)
     assert "CANARY" not in f"{caught.value} {caught.value.hint}"
     assert caught.value.hint
+
+
+def test_the_profile_names_files_of_keys_and_no_password(tmp_path: Path) -> None:
+    url = "postgresql://u:CANARY@db.example/shop?sslcert=/c&sslkey=/k&sslsni=0"
+    warehouse = PostgresWarehouse(url, tmp_path)
+    output = warehouse.dbt_output()
+    assert {name: value for name, value in output.items() if name.startswith("ssl")} == {
+        "sslmode": "verify-full",
+        "sslrootcert": "system",
+        "sslcert": "/c",
+        "sslkey": "/k",
+    }
+    assert "CANARY" not in json.dumps(output)
+    locked = PostgresWarehouse(f"{url}&sslpassword=CANARY", tmp_path)
+    with pytest.raises(ConfigError, match="sslpassword") as caught:
+        locked.dbt_output()
+    assert "CANARY" not in f"{caught.value} {caught.value.hint}"
