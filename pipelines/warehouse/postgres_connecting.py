@@ -53,6 +53,8 @@ def connection_options(url: str, *, key: str = "warehouse.url") -> dict[str, str
     options.setdefault("port", os.environ.get("PGPORT", "5432"))
     options.setdefault("user", os.environ.get("PGUSER") or getpass.getuser())
     options.setdefault("dbname", options["user"])
+    if password := os.environ.get("PGPASSWORD"):  # libpq's own way; dlt and dbt are told
+        options.setdefault("password", password)
     if not _is_here(options["host"]):
         options.setdefault("sslmode", "verify-full")
     if options.get("sslmode") == "verify-full":

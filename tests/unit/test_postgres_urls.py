@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from dlt.destinations.impl.postgres.configuration import PostgresCredentials
 
 from pipelines.errors import ConfigError
 from pipelines.warehouse.postgres import SECRET, PostgresWarehouse
+
+SECRET_WORD = "CANARY:@/%"
 
 
 @pytest.fixture(autouse=True)
@@ -51,3 +54,15 @@ def test_the_profile_names_files_of_keys_and_no_password(tmp_path: Path) -> None
     with pytest.raises(ConfigError, match="sslpassword") as caught:
         locked.dbt_output()
     assert "CANARY" not in f"{caught.value} {caught.value.hint}"
+
+
+def test_a_password_of_the_environment_is_everybodys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", SECRET_WORD)
+    warehouse = PostgresWarehouse("postgresql://u@localhost/shop", tmp_path)
+    assert PostgresCredentials(warehouse.url).password == SECRET_WORD
+    warehouse.dbt_output()
+    assert os.environ[SECRET] == SECRET_WORD
+    given = PostgresWarehouse("postgresql://u:pw@localhost/shop", tmp_path)
+    assert PostgresCredentials(given.url).password == "pw"
