@@ -162,6 +162,11 @@ class DeliveryLog(Protocol):
         """
         ...
 
+    def empty(self, sequences: Sequence[int]) -> None:
+        """Leave nothing of some bodies, as `erase` does, but without writing anything anew: their
+        bytes are gone when the room they took is used again."""
+        ...
+
     def close(self) -> None:
         """Let go of the file or the connection."""
         ...

@@ -251,10 +251,16 @@ class PostgresLog:
             with self._writing() as connection, connection.cursor() as cursor:
                 cursor.executemany(sql, changed)
             done += len(changed)
-        if done:
-            with self._reading() as connection:  # the old bodies are there until then
-                cast("psycopg.Connection[Any]", connection).execute("vacuum receiver.deliveries")
+        with self._reading() as connection:
+            if connection:  # a plain vacuum leaves the old bodies in their pages
+                connection.execute("vacuum full receiver.deliveries")
         return done
+
+    def empty(self, sequences: Sequence[int]) -> None:
+        """Leave nothing of some bodies; of their pages they go when these are used again."""
+        sql = "update receiver.deliveries set body = '' where sequence = any(%s)"
+        with self._writing() as connection:
+            connection.execute(sql, [[*sequences]])
 
     def close(self) -> None:
         """Let go of the connection."""

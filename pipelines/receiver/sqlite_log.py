@@ -193,9 +193,15 @@ class SqliteLog:
             with self._lock, _told(self.path), _transaction(self._writer()) as connection:
                 connection.executemany("update deliveries set body = ? where sequence = ?", changed)
             done += len(changed)
-        if done:
+        if self.path.exists():
             self._empty_journal()
         return done
+
+    def empty(self, sequences: Sequence[int]) -> None:
+        """Leave nothing of some bodies; of the log of changes they go when it is used again."""
+        sql = "update deliveries set body = x'' where sequence = ?"
+        with self._lock, _told(self.path), _transaction(self._writer()) as connection:
+            connection.executemany(sql, [(sequence,) for sequence in sequences])
 
     def _empty_journal(self) -> None:
         """Leave nothing of the old bodies in the log of changes.

@@ -122,6 +122,8 @@ def ingest(
             store.add(connection, arrived, position=(name, after))
         store.understand(connection, chunk)
     failpoint("ingest.loaded")
+    if store.of_erased:
+        deliveries.empty(store.of_erased)
     if after:
         deliveries.note_ingested(after)
     if after and keep is not None:
@@ -160,6 +162,7 @@ class _Store:
     def __init__(self, warehouse: Warehouse, rooms: Sequence[Provider], now: datetime) -> None:
         self.now, self._warehouse, self._rooms = now, warehouse, rooms
         self._readers: dict[str, Reader] = {room.name: room.webhooks for room in rooms}
+        self.of_erased: list[int] = []  # sequences whose bodies the log may keep no longer
         self._done = Ingested()
         self._erased = Erased(b"", {})
         self._began = time.monotonic()
@@ -211,7 +214,9 @@ class _Store:
     def _row(self, each: Arrived, delivery_id: int, load: str) -> tuple[Any, ...]:
         reader = self._readers.get(each.provider or "")
         payload, problem = payload_of(each.body, reader)
-        payload = self._erased.document(payload) or payload
+        whole, payload = payload, self._erased.document(payload) or payload
+        if payload != whole and each.sequence is not None:
+            self.of_erased.append(each.sequence)
         header = {name.lower(): value for name, value in each.headers.items()}
         return (
             delivery_id,

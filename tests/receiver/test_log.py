@@ -168,6 +168,36 @@ def test_an_erased_body_does_not_come_back(log: DeliveryLog) -> None:
     assert log.erase(lambda delivery: delivery.body) == 0
 
 
+def test_a_body_that_was_emptied_is_known_and_not_read_again(log: DeliveryLog) -> None:
+    log.append([arrival(b"keep"), arrival(b"x"), arrival(b"y")])
+    log.empty([2, 3])
+    assert bodies(log) == [b"keep"]
+    assert log.append([arrival(b"x"), arrival(b"z")]) == [False, True]
+    assert bodies(log) == [b"keep", b"z"]
+
+
+def test_an_erased_body_leaves_no_byte_in_a_table(postgres: Server) -> None:
+    url, canary = postgres.database(), b"CANARY-5491155550000"
+    name = url.rsplit("/", 1)[1]
+    ((oid,),) = postgres.run(f"select oid from pg_database where datname = '{name}'")
+
+    def found() -> list[Path]:
+        postgres.run("checkpoint")
+        files = (postgres.folder / "data" / "base" / str(oid)).iterdir()
+        return [file for file in files if canary in file.read_bytes()]
+
+    log = PostgresLog(url)
+    log.append([arrival(b"keep"), arrival(canary)])
+    assert found()
+    assert log.erase(lambda delivery: delivery.body.replace(canary, b"")) == 1
+    assert found() == []
+    log.append([arrival(canary * 2)])
+    log.empty([3])
+    assert log.erase(lambda delivery: delivery.body) == 0  # again, after one that was cut off
+    log.close()
+    assert found() == []
+
+
 def test_an_erased_body_leaves_no_byte(file_log: SqliteLog, tmp_path: Path) -> None:
     log = file_log
     canary = b"CANARY-5491155550000"
