@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.care.erased import Erased
+from pipelines.care.moving import COPY_FILE
 from pipelines.care.rewriting import SHORTEST, Wanted, forget_copies, needles_of, rewrite
 from pipelines.errors import UsageError, WarehouseError
 from pipelines.events import webhook_tables
@@ -83,11 +84,13 @@ class Report:
         rows: raw rows rewritten.
         deliveries: webhooks rewritten, in the warehouse and in the log.
         conversations: that were theirs.
+        left: files of a DuckDB warehouse that is no longer in use; nobody looked into them.
     """
 
     rows: int
     deliveries: int
     conversations: int
+    left: tuple[str, ...] = ()
 
 
 def load(warehouse: Warehouse) -> Erased:
@@ -120,10 +123,7 @@ def erase(
     warehouse.ensure_raw_tables(rooms)
     with warehouse.connect() as connection:
         person = find(connection, phone=phone, contact=contact)
-        # Working files: rows on their way, which a later sync would load as they are, and errors
-        # that quote some. Nothing in them is needed.
-        for name in ("dlt", "dbt"):
-            shutil.rmtree(warehouse.data_dir / name, ignore_errors=True)
+        _remove_working_files(warehouse)
         # All or nothing: what is half rewritten no longer tells which of the rest is theirs.
         with webhook_tables.transaction(connection):
             erased = _remember(connection, warehouse, person)
@@ -141,7 +141,30 @@ def erase(
         return delivery.body if (erased.document(text) or "") == text else b""
 
     deliveries += log.erase(rest)
-    return Report(rows, deliveries, len(person.conversations))
+    return Report(rows, deliveries, len(person.conversations), _left(warehouse))
+
+
+def _remove_working_files(warehouse: Warehouse) -> None:
+    """Rows on their way, which a later sync would load as they are, errors that quote some, and
+    what a run left that was killed or could not open its file. Nothing in them is needed."""
+    from pipelines.warehouse.embedded import DuckDBWarehouse
+
+    for name in ("dlt", "dbt"):
+        shutil.rmtree(warehouse.data_dir / name, ignore_errors=True)
+    (warehouse.data_dir / COPY_FILE).unlink(missing_ok=True)
+    if isinstance(warehouse, DuckDBWarehouse):
+        Path(f"{warehouse.path}.wal.damaged").unlink(missing_ok=True)
+
+
+def _left(warehouse: Warehouse) -> tuple[str, ...]:
+    """DuckDB files beside a warehouse that is somewhere else by now. They are the reader's to
+    erase from or to remove: they may be all there is of a copy that failed."""
+    from pipelines.warehouse.embedded import DuckDBWarehouse
+
+    if isinstance(warehouse, DuckDBWarehouse):
+        return ()
+    files = (path for path in warehouse.data_dir.rglob("*.duckdb*") if path.suffix != ".lock")
+    return tuple(str(path) for path in sorted(files) if not path.is_symlink())
 
 
 def find(connection: Connection, *, phone: str | None, contact: str | None) -> Person:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from pipelines.warehouse.embedded import DuckDBWarehouse
     from pipelines.warehouse.postgres import PostgresWarehouse
 
+COPY_FILE = "copy.csv"
+"""Where a table is on its way."""
+
 LOADS = (
     "create table if not exists {schema}._dlt_loads (load_id varchar not null, "
     "schema_name varchar, status bigint not null, inserted_at timestamptz not null, "
@@ -62,7 +65,7 @@ def move(
                     f"{target.name} has rows in {schema}.{table}",
                     hint="copy into an empty database",
                 )
-            file = source.data_dir / "copy.csv"
+            file = source.data_dir / COPY_FILE
             try:
                 _write(here, name, columns, file)
                 target.copy_csv(there, name, columns, file)

@@ -262,6 +262,9 @@ def erased(found: Erasure, *, as_json: bool) -> None:
         f"{found.rows:,} rows and {found.deliveries:,} webhooks rewritten, "
         f"{found.conversations:,} conversations; the marts are built anew"
     )
+    if found.left:
+        print(f"not looked into: {', '.join(found.left)}")
+        print("hint: remove them, or set warehouse.url to duckdb:///… and erase there too")
 
 
 def checks(found: Sequence[Check], *, as_json: bool) -> None:

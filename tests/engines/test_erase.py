@@ -454,3 +454,33 @@ def test_rows_that_came_before_it_was_known_whose_they_are_are_rewritten(shop: S
     told = shop.ask("select content from raw_waspy.messages order by id")
     assert told == [('{"text":null}',), ('{"text":"hola"}',)]
     assert len(shop.ask("select token from erasure.people")) == 2
+
+
+def test_the_log_keeps_no_later_webhook_of_theirs_once_it_is_ingested(shop: Shop) -> None:
+    shop.erase()
+    shop.receive(webhook(PHONE, TEXT, 1), webhook(OTHER, "hola", 2))
+    shop.ingest()
+    assert ["hola" in delivery.body.decode() for delivery in shop.log.read(0, 9)] == [True]
+    shop.receive(webhook(PHONE, TEXT, 1))
+    assert len(shop.log.read(0, 9)) == 1
+
+
+def test_files_that_a_killed_run_left_do_not_outlive_an_erasure(shop: Shop) -> None:
+    folder = shop.warehouse.data_dir
+    for name in ("copy.csv", "warehouse.duckdb.wal.damaged"):
+        (folder / name).write_text(PHONE)
+    assert shop.erase().left == ()
+    assert [*folder.glob("*.csv"), *folder.glob("*.damaged")] == []
+
+
+def test_files_of_before_a_move_to_postgres_are_named(postgres_url: str, tmp_path: Path) -> None:
+    warehouse = PostgresWarehouse(postgres_url, tmp_path)
+    old = [tmp_path / "published" / "analytics-1.duckdb", tmp_path / "warehouse.duckdb"]
+    old[0].parent.mkdir()
+    for file in (*old, tmp_path / "warehouse.duckdb.lock"):
+        file.write_text(PHONE)
+    (tmp_path / "analytics.duckdb").symlink_to(old[0])
+    with closing(SqliteLog(tmp_path / "deliveries.db")) as log:
+        report = erasure.erase(warehouse, find(), log, phone=f"+{PHONE}")
+    assert report.left == tuple(map(str, old))
+    assert all(file.exists() for file in old)
