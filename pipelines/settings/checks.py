@@ -81,7 +81,7 @@ def web_address(url: str) -> SplitResult | None:
     return parts if is_one and not any(c.isspace() for c in url) else None
 
 
-MORE_THAN_NAMES = "='%#?\\*["
+MORE_THAN_NAMES = "='%#?\\"
 """Of a path: DuckDB and dlt read columns, patterns and parts of a URL out of these."""
 
 
@@ -91,7 +91,7 @@ def check_folder(path: Path) -> None:
     Raises:
         ConfigError: its absolute path holds a character that is read as more than a name.
     """
-    odd = next((c for c in MORE_THAN_NAMES if c in str(path)), None)
+    odd = next((c for c in MORE_THAN_NAMES if c in path.as_posix()), None)
     if odd:
         raise ConfigError(
             f"data_dir: a folder with {odd} in its path can't be used: {path}",

@@ -98,11 +98,13 @@ class MessageReader:
     def _tell_failures(self) -> None:
         """Raise the first failure of a conversation once the run has read the others; until then
         it is noted."""
-        for error in [*self._failed.values()][:1]:
-            if not (self._pull.has_enough() and self._pull.has_more):
-                raise error
-            outcome = self._pull.outcomes[MESSAGES.name]
-            outcome.is_complete, outcome.note = False, str(error)
+        error = next(iter(self._failed.values()), None)
+        if error is None:
+            return
+        if not (self._pull.has_enough() and self._pull.has_more):
+            raise error
+        outcome = self._pull.outcomes[MESSAGES.name]
+        outcome.is_complete, outcome.note = False, str(error)
 
     async def read_range(self) -> None:
         """Read again, whole, every conversation that was going on in the pull's span."""
