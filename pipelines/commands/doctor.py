@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pipelines.errors import DoblecheckError, ProviderError
 from pipelines.provider import Check, Provider
 from pipelines.receiver.doors import webhook_secrets
-from pipelines.receiver.log import open_log
+from pipelines.receiver.log import DeliveryLog, open_log
 from pipelines.settings import Account, Settings
 from pipelines.settings.accounts import no_accounts_error
 from pipelines.warehouse import Warehouse
@@ -49,7 +49,16 @@ def _key(name: str, room: Provider, account: Account) -> Iterator[Check]:
 
 def _log(settings: Settings) -> Iterator[Check]:
     if any(account.webhook_secrets for account in settings.accounts):
-        yield _try("log of webhook deliveries", lambda: open_log(settings).backlog())
+        yield _try("log of webhook deliveries", lambda: _written(open_log(settings)))
+
+
+def _written(log: DeliveryLog) -> None:
+    """What `receive` begins with: a log that can only be read would look well until then."""
+    try:
+        log.check()
+        log.backlog()
+    finally:
+        log.close()
 
 
 def _hours(settings: Settings) -> None:

@@ -54,3 +54,15 @@ def test_a_check_that_fails_unexpectedly_is_told_without_its_words(tmp_path: Pat
     assert found[f"warehouse {warehouse.name}"] == "unexpected ValueError"
     assert found["published snapshot"] == "unexpected ValueError"
     assert found["business hours"] is None
+
+
+def test_a_log_that_nothing_can_be_written_to_is_told(tmp_path: Path) -> None:
+    warehouse = DuckDBWarehouse(tmp_path / "warehouse.duckdb", tmp_path)
+    secret = [SecretStr("s" * 32)]
+    shop = Account(provider="kapso", base_url="http://[::1]:9", webhook_secrets=secret)
+    found = {}
+    for folder in ("data", "/dev/null/data"):
+        settings = Settings(folder=tmp_path, data_dir=Path(folder), accounts=[shop])
+        found[folder] = problems(settings, warehouse)["log of webhook deliveries"]
+    assert found["data"] is None
+    assert "can't be used" in str(found["/dev/null/data"])
