@@ -87,6 +87,7 @@ def _rewrite_table(
     columns = [*table.columns, *COMMON_COLUMNS]
     quoted = ", ".join(f'"{column}"' for column in columns)
     changed: dict[tuple[str, str], list[Any]] = {}
+    keys: set[str] = set()  # an id that holds the phone changes: it may be there already
     found = _found(connection, name, quoted, [*table.columns, "payload"], wanted.needles)
     for row in chain(found, _named(connection, name, quoted, table, wanted.ids)):
         old = dict(zip(columns, row, strict=True))
@@ -101,10 +102,11 @@ def _rewrite_table(
         if new != record:
             rest = (old["account"], new.payload, new.row_hash, new.fetched_at, old["_dlt_load_id"])
             changed[old["account"], old["id"]] = [*new.values, *rest]
+            keys |= {f"{old['account']} {old['id']}", f"{old['account']} {new.id}"}
     if changed:
         connection.execute(
             f"delete from {name} where account || ' ' || id in (select unnest($1::text[]))",
-            [[f"{account} {identity}" for account, identity in changed]],
+            [[*keys]],
         )
         warehouse.insert(connection, f"{name} ({quoted})", [*changed.values()])
     return len(changed)

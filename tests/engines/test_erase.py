@@ -484,3 +484,11 @@ def test_files_of_before_a_move_to_postgres_are_named(postgres_url: str, tmp_pat
         report = erasure.erase(warehouse, find(), log, phone=f"+{PHONE}")
     assert report.left == tuple(map(str, old))
     assert all(file.exists() for file in old)
+
+
+def test_a_row_that_came_again_under_its_new_id_is_there_once(shop: Shop) -> None:
+    shop.put("raw_kapso.messages", id=f"m-{PHONE}", to=PHONE)
+    shop.erase()
+    shop.put("raw_kapso.messages", id=f"m-{PHONE}", to=PHONE)
+    shop.erase()
+    assert len(shop.ask("select id from raw_kapso.messages")) == 1
