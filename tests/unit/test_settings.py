@@ -82,9 +82,7 @@ def test_relative_paths_start_at_the_files_folder(
     assert open_warehouse(settings).path == folder / "store" / "warehouse.duckdb"
 
 
-@pytest.mark.parametrize(
-    "name", ["account=zzz", "it's", "a%20b", "a#b", "a?b", "a\\b", "a*b", "a[b"]
-)
+@pytest.mark.parametrize("name", ["account=zzz", "it's", "a%20b", "a#b", "a?b", "a\\b"])
 def test_a_data_folder_whose_name_is_more_than_a_name_is_refused(folder: Path, name: str) -> None:
     """Rows that go through a folder account=zzz came out as that account's."""
     with pytest.raises(ConfigError, match="data_dir: a folder with"):
@@ -97,7 +95,7 @@ def test_a_data_folder_whose_name_is_more_than_a_name_is_refused(folder: Path, n
 
 
 def test_other_names_of_folders_are_taken(folder: Path) -> None:
-    name = 'Año 1 "b", {c}; $d~ & 日本'
+    name = 'Año 1 "b", {c} [d*]; $e~ & 日本'
     assert loaded(folder, f"data_dir = {json.dumps(name)}").data_path == folder / name
 
 
