@@ -254,12 +254,13 @@ class Transport:
         return copy(self._shared.ended or self._refused)
 
     async def _pause(self, wait: float | None, attempt: int) -> None:
-        if wait is not None:
-            self._shared.gate.hold(min(wait, MAX_WAIT_SECONDS))
-            return
         # The jitter keeps accounts that failed together from coming back together.
         pause = min(self._retry_seconds * 2 ** (attempt - 1), 30.0)
-        await self._sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
+        pause *= random.uniform(0.5, 1.0)  # noqa: S311
+        if wait is None:
+            await self._sleep(pause)
+        else:  # never less than that: a provider may ask for no wait at all, and mean it
+            self._shared.gate.hold(min(max(wait, pause), MAX_WAIT_SECONDS))
 
     async def _once(self, ask: _Ask, *, is_last_body: bool) -> Answer:
         if ending := self._ending():
@@ -396,19 +397,31 @@ def _is_without_connection(error: Exception) -> bool:
 
 def _number(response: httpx.Response, header: str) -> int | None:
     text = response.headers.get(header, "").strip()
-    return int(text) if text.isdigit() else None
+    return int(text) if _is_whole(text) and len(text) < 10 else None
+
+
+def _is_whole(text: str) -> bool:
+    """Whether it is a whole number; `²` is a digit too."""
+    return text.isascii() and text.isdigit()
 
 
 def _retry_after(response: httpx.Response) -> float | None:
     """Seconds to wait, from `Retry-After` as a number or a date; 60 for a 429 that tells none."""
     told = response.headers.get("retry-after", "")
-    if told.strip().isdigit():
+    if _is_whole(told.strip()):
         return float(told)
+    if (until := _date(told)) is not None:
+        # By the clock that the date was made with: ours may be an hour ahead.
+        now = _date(response.headers.get("date", "")) or datetime.now(UTC)
+        return max(0.0, (until - now).total_seconds())
+    return 60.0 if response.status_code == 429 else None
+
+
+def _date(text: str) -> datetime | None:
     try:
-        until: datetime = parsedate_to_datetime(told).replace(tzinfo=UTC)
-        return max(0.0, (until - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return 60.0 if response.status_code == 429 else None
+        return parsedate_to_datetime(text).replace(tzinfo=UTC)
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def _public(path: str) -> str:

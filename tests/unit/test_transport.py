@@ -104,16 +104,34 @@ def test_a_lasting_failure_ends_after_six_tries() -> None:
         ("99999", 120),
         ("soon", 60),
         (None, 60),
+        ("²", 60),
+        ("9" * 5000, 120),
         ("in 90 s", 90),
     ],
 )
 def test_the_wait_that_is_asked_for_is_kept(header: str | None, seconds: float) -> None:
     if header == "in 90 s":
         header = format_datetime(datetime.now(UTC) + timedelta(seconds=90))
-    headers = {"Retry-After": header} if header else {}
+    headers = {b"Retry-After": header.encode("latin-1")} if header else {}
     _, requests, slept = ask(failing(1, lambda: httpx.Response(429, headers=headers)))
     assert requests == 2
     assert slept == pytest.approx(seconds, abs=3)
+
+
+@pytest.mark.parametrize("ahead", [-1, 0, 1])
+def test_a_wait_until_a_time_is_measured_by_the_clock_that_told_it(ahead: int) -> None:
+    now = datetime.now(UTC) + timedelta(hours=ahead)
+    until = format_datetime(now + timedelta(seconds=90))
+    headers = {"Retry-After": until, "Date": format_datetime(now)}
+    _, requests, slept = ask(failing(1, lambda: httpx.Response(429, headers=headers)))
+    assert (requests, slept) == (2, 90)
+
+
+def test_a_provider_that_asks_for_no_wait_is_asked_ever_less_often_all_the_same() -> None:
+    no_wait = httpx.Response(429, headers={"Retry-After": "0"})
+    _, requests, slept = ask(failing(5, lambda: no_wait))
+    assert requests == TRIES
+    assert 0.5 * 15.5 <= slept <= 15.5
 
 
 @pytest.mark.parametrize(
