@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pipelines.errors import ConfigError
 
-LONGEST_DAYS = 100_000
+LONGEST_DAYS = 700_000
 """Of any time that is set: further back, dates end."""
 
 

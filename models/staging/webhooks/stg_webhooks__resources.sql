@@ -29,7 +29,7 @@ positions as (
 
     select max(updated_at) as ingested_at
     from {{ source('raw_webhooks', 'positions') }}
-    where name = 'log'
+    where name = 'log' or name like 'log %'  -- each receiver's log has its own
 
 ),
 
