@@ -73,13 +73,11 @@ OPENED = {"application_name": "doblecheck", "connect_timeout": "15", "keepalives
 BUILD_OPTIONS = (
     "-c TimeZone=UTC -c jit=off -c work_mem=64MB -c random_page_cost=1.1"
     " -c default_statistics_target=30 -c statement_timeout=0"
-    " -c default_transaction_isolation=repeatable\\ read"
 )
 """A time without a zone is UTC; compiling takes longer than it saves on statements as these. No
 disk has a head to move: with the default an index is left for a look at every row. A look at 9,000
-rows of a table says enough: at 30,000 of each it is a tenth of a full build. No limit of the
-server's own may end a long statement. And a model takes away and puts back what the same touched
-keys are about, whatever another one notes meanwhile: a transaction sees one state, as on DuckDB."""
+rows of a table says enough: at 30,000 of each it is a tenth of a full build. And no limit of the
+server's own may end a long statement."""
 
 LOADED = r"""
 select format('%I.%I', pg_stat_user_tables.schemaname, pg_stat_user_tables.relname)

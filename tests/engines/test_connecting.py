@@ -14,7 +14,6 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -215,12 +214,3 @@ def _answers(port: int) -> bool:
     except ConnectionRefusedError:
         return False
     return True
-
-
-def test_a_build_sees_one_state_from_the_beginning_of_a_transaction_to_its_end(
-    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PGOPTIONS", "")
-    PostgresWarehouse(postgres_url, tmp_path).dbt_output()
-    with psycopg.connect(postgres_url) as connection:
-        assert connection.execute("show transaction_isolation").fetchall() == [("repeatable read",)]

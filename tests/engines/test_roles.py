@@ -256,6 +256,7 @@ def test_what_another_role_made_is_handed_over(postgres: Server, tmp_path: Path)
         connection.execute("create table raw_kapso.of_dlt (id bigint generated always as identity)")
     first.make_roles(find())
     assert strangers(postgres, url.rsplit("/", 1)[1]) == []
+    postgres.run(f"alter role {BUILDER} password '{PASSWORD}'")
     builder = PostgresWarehouse(postgres.url(url.rsplit("/", 1)[1], BUILDER), tmp_path)
     with builder.connect() as connection:
         builder.prepare_build(connection)
