@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from dashboards import formats
-from dashboards.filters import Filters
+from dashboards.filters import Filters, bucket_end
 from dashboards.reading import QueryFailed, Reader, Row, Version, cached, parameters, text
 from dashboards.state import Site
 
@@ -150,11 +150,15 @@ class Sheet:
         return self.t("hidden_contact", code=str(row["thread"])[:4].upper())
 
     def bucket(self, first: date) -> str:
-        """What a bucket is called."""
-        if self.filters.grain == "month":
-            return f"{formats.MONTHS[self.language][first.month - 1]} {first.year}"
-        text_ = self.day(first)
-        return self.t("week_of", day=text_) if self.filters.grain == "week" else text_
+        """What a bucket is called; one that the view shows a part of says so."""
+        grain, (start, end) = self.filters.grain, self.filters.days
+        name = self.day(first)
+        if grain == "month":
+            name = f"{formats.MONTHS[self.language][first.month - 1]} {first.year}"
+        elif grain == "week":
+            name = self.t("week_of", day=name)
+        is_whole = first >= start and bucket_end(first, grain) <= end
+        return name if is_whole else self.t("cut", name=name)
 
     def agent(self, key: str | None) -> str:
         """An agent's name; a short id for one without, and a word for nobody known."""

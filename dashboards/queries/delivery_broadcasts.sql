@@ -1,4 +1,5 @@
--- Campaigns that began in the period (UTC days: a campaign has no channel), newest first.
+-- Campaigns that began in the period (days of the team's zone: a campaign has no channel), newest
+-- first.
 select
     broadcasts.name,
     broadcasts.status,
@@ -12,8 +13,8 @@ select
     count(*) over () as found
 from marts.fct_broadcasts as broadcasts
 where
-    broadcasts.started_at >= $from_day
-    and broadcasts.started_at < $to_day + interval '1 day'
+    timezone($timezone, broadcasts.started_at) >= $from_day
+    and timezone($timezone, broadcasts.started_at) < $to_day + interval '1 day'
     and ($providers is null or broadcasts.provider = any($providers))
     and (
         $accounts is null

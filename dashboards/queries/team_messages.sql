@@ -12,4 +12,4 @@ where
     )
     and ($agents is null or daily.agent_key = any($agents))
 group by daily.agent_key
-order by daily.agent_key
+order by messages desc, daily.agent_key

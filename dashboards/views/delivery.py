@@ -175,7 +175,7 @@ def _failures(sheet: Sheet, now: Row) -> None:
 
 
 def _funnel(sheet: Sheet) -> None:
-    with parts.card(sheet, "delivery_funnel", csv="delivery_raw"):
+    with parts.card(sheet, "delivery_funnel", csv="delivery_sends_raw"):
         row = sheet.row("delivery_funnel")
         if not row["sent"]:
             parts.note(sheet.t("delivery.no_templates"))
@@ -192,7 +192,7 @@ def _funnel(sheet: Sheet) -> None:
 
 
 def _templates(sheet: Sheet) -> None:
-    with parts.card(sheet, "delivery_templates", csv="delivery_raw"):
+    with parts.card(sheet, "delivery_templates", csv="delivery_sends_raw"):
         rows = sheet.rows("delivery_templates")
         parts.table(
             {

@@ -61,8 +61,8 @@ def _lead(sheet: Sheet, now: Row, kinds: dict[str, Row]) -> None:
 def _agents(sheet: Sheet, now: Row) -> None:
     n = sheet.t("measured_n", n=sheet.number(now["answered"]), waiting=sheet.number(now["waiting"]))
     with parts.card(sheet, "team_agents", n=n, csv="response_raw"):
-        rows = sheet.rows("team_agents")
         messages = _messages(sheet)
+        rows = _rows(sheet, messages)
         total = {
             "agent": sheet.t("team.total"),
             "answered": sheet.number(sum(row["answered"] for row in rows)),
@@ -112,8 +112,24 @@ def _judged(rows: list[Row]) -> tuple[int, int]:
     return met, met + sum(row["sla_breached"] for row in rows)
 
 
+def _rows(sheet: Sheet, messages: dict[str, int]) -> list[Row]:
+    """Who answered, and behind them who wrote and answered no turn."""
+    rows = sheet.rows("team_agents")
+    answered = {row["agent_key"] for row in rows}
+    nothing = {"answered": 0, "threads": 0, "p50_seconds": None, "p90_seconds": None}
+    judged = {"sla_met": 0, "sla_breached": 0}
+    return rows + [
+        {"agent_key": agent, **nothing, **judged}
+        for agent, written in messages.items()
+        if written and agent not in answered
+    ]
+
+
 def _messages(sheet: Sheet) -> dict[str, int]:
-    """What each agent wrote; nothing when the warehouse is from before that was counted."""
+    """What each agent wrote. Nothing of single channels, by which it is not counted, nor when the
+    warehouse is from before it was."""
+    if sheet.filters.channel:
+        return {}
     try:
         rows = sheet.rows("team_messages")
     except QueryFailed:

@@ -235,6 +235,11 @@ def team_page(marts: Marts, says: Says) -> Expected:
             messages[row["agent_key"]] += row["messages"]
     names = {r["agent_key"]: r["name"] for r in marts["dim_agents"]}
     ranked = sorted(agents.items(), key=lambda item: (-len(item[1]), item[0]))
+    wrote_only = sorted(
+        (key for key, written in messages.items() if written and key not in agents),
+        key=lambda key: (-messages[key], key),
+    )
+    ranked += [(key, []) for key in wrote_only]
     people = kinds["human"]
 
     def judged(rows: Sequence[Row]) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from dashboard_stage import NOW, ZONE
 from recount import (
@@ -58,7 +59,7 @@ def delivery_page(marts: Marts, says: Says) -> Expected:
         by_template[(found["name"], found["language"]) if found else ("unknown", "")].append(row)
     broadcasts = sorted(
         (r for r in marts["fct_broadcasts"]
-         if r["started_at"] and FIRST <= r["started_at"].astimezone(UTC).date() <= LAST),
+         if r["started_at"] and FIRST <= r["started_at"].astimezone(ZoneInfo(ZONE)).date() <= LAST),
         key=lambda r: (-r["started_at"].timestamp(), r["broadcast_key"]),
     )  # fmt: skip
     means = dict(_errors(says.language))

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from dashboards import charts, formats, parts
 from dashboards.filters import Filters
 from dashboards.frame import VARIABLES
-from dashboards.sheet import word, words
+from dashboards.sheet import Sheet, word, words
 from pipelines.providers import find
 
 DURATIONS = {
@@ -152,6 +152,31 @@ def test_days_of_another_year_are_named_with_it(start: date, end: date, with_yea
     sheet: Any = SimpleNamespace(filters=view, bucket=str)
     axis = charts.days_axis("es", parts.timeline(sheet, []))
     assert ("utcyear" in axis["labelExpr"]) is with_year
+
+
+@pytest.mark.parametrize(
+    ("grain", "first", "is_cut"),
+    [
+        ("day", date(2026, 11, 4), False),
+        ("week", date(2026, 11, 2), True),
+        ("week", date(2026, 11, 9), False),
+        ("week", date(2026, 11, 16), True),
+        ("month", date(2026, 11, 1), True),
+    ],
+)
+def test_a_week_that_the_view_shows_a_part_of_is_not_named_as_a_whole_one(
+    grain: str, first: date, is_cut: bool
+) -> None:
+    view = Filters(
+        last=date(2026, 11, 20),
+        period="custom",
+        start=date(2026, 11, 4),
+        end=date(2026, 11, 20),
+        grain=grain,
+    )
+    none: Any = None
+    sheet = Sheet(*[none] * 3, "en", view, *[none] * 3, {}, {}, ())
+    assert sheet.bucket(first).endswith(" (incomplete)") is is_cut
 
 
 def test_bars_have_a_label_each_or_an_axis() -> None:

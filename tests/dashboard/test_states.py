@@ -173,7 +173,7 @@ def test_files_hold_no_phones_and_no_keys_of_threads(shop: Path) -> None:
     with at(shop / "warehouse.duckdb", shop).reader() as db:
         phones = {p for (p,) in db.execute("select phone_key from marts.dim_contacts").fetchall()}
     files = [p.stem for p in Path(reading.__file__).parent.glob("queries/*_raw.sql")]
-    assert len(files) == 6
+    assert len(files) == 7
     for name in files:
         answer = reader.answer(reader.version(), name, values(limit=100_000))
         assert answer.rows
