@@ -1,5 +1,6 @@
 -- For each missed call, the first thing the business did in the thread after it stopped ringing.
 {{ by('thread_key') }}
+-- depends_on: {{ ref('int_conversations__keyed') }}
 
 with
 

@@ -18,6 +18,7 @@
         notes=['thread_key']       what the replaced rows are about, before and after
         touch('message_id', …)     what else depends on it, as a hook: before=[…] or after=[…]
         remember, touch_renewed    the same of what reads a few columns: hooks before and after
+        kind='repriced_thread'     the kind of what is touched, where it is not the column's name
 
     A key too many costs time, one too few is a wrong number. The table is emptied when a build has
     passed its tests, so a build that fails or is killed is taken up by the next one. Nothing that
@@ -27,15 +28,16 @@
     Models that replace rows of a kind come after all those that note or touch that kind.
 #}
 
-{% macro by(column, notes=[], before=[], after=[], tags=[]) -%}
+{% macro by(column, kind=none, notes=[], before=[], after=[], tags=[]) -%}
     {%- set noting = ["{{ note('" ~ column ~ "', " ~ notes ~ ") }}"] if notes else [] -%}
-    {%- set forgetting = "{{ forget('" ~ column ~ "') }}" -%}
+    {%- set forgetting = "{{ forget('" ~ column ~ "', '" ~ (kind or column) ~ "') }}" -%}
     {{ config(
         materialized='incremental',
         incremental_strategy='append',
         on_schema_change='fail',
         pre_hook=in_one(before + noting + [forgetting]),
         post_hook=[in_one(noting + after)] + ([after_commit('{{ known_to_planner() }}')] if notes or before or after else []),
+        meta={'kind': kind or column},
         tags=tags,
         indexes=[{'columns': [column]}] if target.type == 'postgres' else [],
     ) }}
@@ -223,9 +225,9 @@
 
 
 {# Hook: make room for the rows of touched things. #}
-{% macro forget(column) -%}
+{% macro forget(column, kind) -%}
     {% if replaces_rows() %}
-        {{ will_replace(column) }}
-        delete from {{ this }} where {{ column }} in {{ touched(column) }}
+        {{ will_replace(column, kind) }}
+        delete from {{ this }} where {{ column }} in {{ touched(kind) }}
     {% endif %}
 {%- endmacro %}

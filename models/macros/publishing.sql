@@ -13,7 +13,7 @@
 
 
 {# Hook: the rows of touched things are about to be replaced. Followed by another statement. #}
-{% macro will_replace(column) -%}
+{% macro will_replace(column, kind) -%}
     {% if is_shown_later() %}
         insert into intermediate.to_publish (mart, key_column, key)
         select
@@ -21,7 +21,7 @@
             '{{ column }}',
             touched.key
         from {{ source('intermediate', 'touched') }} as touched
-        where touched.kind = '{{ column }}';
+        where touched.kind = '{{ kind }}';
     {% endif %}
 {%- endmacro %}
 

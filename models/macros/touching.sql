@@ -61,16 +61,24 @@
 {%- endmacro %}
 
 
-{# Threads with a message whose price moved with others of its month, or with its template. #}
-{% macro touch_repriced_messages() -%}
+{#
+    Touched threads, and those with a message whose price moved with others of its month or with its
+    template: a kind of its own, since many models make touched threads anew beside this one.
+#}
+{% macro touch_repriced_threads() -%}
     {% if replaces_rows() %}
         insert into {{ source('intermediate', 'touched') }} (kind, key)
         select distinct
-            'thread_key',
+            'repriced_thread',
             messages.thread_key
         from {{ this }} as messages
         left join {{ ref('int_messages__priced') }} as priced on messages.message_key = priced.message_key
         where coalesce(messages.estimated_cost_usd, 0) <> coalesce(priced.estimated_cost_usd, 0)
+        union
+        select distinct
+            'repriced_thread',
+            keys.key
+        from {{ touched('thread_key') }} as keys
     {% endif %}
 {%- endmacro %}
 

@@ -1,11 +1,11 @@
-{{ by('thread_key', before=["{{ touch_repriced_messages() }}"]) }}
+{{ by('thread_key', kind='repriced_thread', before=["{{ touch_repriced_threads() }}"]) }}
 
 with
 
 messages as (
 
     select * from {{ ref('int_messages__classified') }}
-    {{ where_touched('thread_key') }}
+    {{ where_touched('repriced_thread', 'thread_key') }}
 
 ),
 

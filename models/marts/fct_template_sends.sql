@@ -1,25 +1,25 @@
-{{ by('thread_key') }}
+{{ by('thread_key', kind='repriced_thread') }}
 
 with
 
 messages as (
 
     select * from {{ ref('fct_messages') }}
-    {{ where_touched('thread_key') }}
+    {{ where_touched('repriced_thread', 'thread_key') }}
 
 ),
 
 classified as (
 
     select * from {{ ref('int_messages__classified') }}
-    {{ where_touched('thread_key') }}
+    {{ where_touched('repriced_thread', 'thread_key') }}
 
 ),
 
 replies as (
 
     select * from {{ ref('int_templates__replied') }}
-    {{ where_touched('thread_key') }}
+    {{ where_touched('repriced_thread', 'thread_key') }}
 
 ),
 
