@@ -41,6 +41,8 @@ class Table:
         quotes: dotted paths of values that may quote one of those.
         links: dotted paths of texts in which the provider writes a media link as `URL: …`.
         holds_people: its rows may say who a customer is. Others are left alone by an erasure.
+        former: where values of its rows are kept that their newest copies no longer tell: `id`, the
+            id of the row, and one of its columns, named as here.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Table:
     quotes: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
     holds_people: bool = True
+    former: Table | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -3,9 +3,9 @@
     'recipient_id',
     before=[
         "{{ touch('recipient_id', this, 'broadcast_id') }}",
-        "{{ touch('addressed_phone', this, 'recipient_id', key='phone_key') }}",
+        "{{ touch('addressee', this, 'recipient_id', key='addressee') }}",
     ],
-    after=["{{ touch('addressed_phone', this, 'recipient_id', key='phone_key') }}"],
+    after=["{{ touch('addressee', this, 'recipient_id', key='addressee') }}"],
 ) }}
 
 with
@@ -38,7 +38,7 @@ final as (
         recipients.broadcast_id,
         recipients.sent_at,
         broadcasts.template_name,
-        coalesce(phone_keys.phone_key, {{ digits('recipients.phone') }}) as phone_key
+        coalesce(phone_keys.phone_key, {{ digits('recipients.phone') }}, recipients.bsuid) as addressee
     from recipients
     left join broadcasts
         on

@@ -36,7 +36,11 @@ final as (
     select
         *,
         coalesce(direction = 'inbound' and not is_answered, false) as is_missed,
-        coalesce(direction = 'inbound' or (direction = 'outbound' and is_answered), false) as opens_window,
+        -- Of an accepted call that has not ended yet there is no duration.
+        coalesce(
+            direction = 'inbound' or (direction = 'outbound' and (is_answered or status = 'accepted')),
+            false
+        ) as opens_window,
         -- A call that the customer took opens the window when they took it.
         case
             when direction = 'outbound' then coalesce(session_started_at, started_at)

@@ -9,7 +9,8 @@
     ],
     after=[
         "{{ touch_renewed('renewed_identity', 'identity_key', who_it_is()) }}",
-        "{{ touch('renewed_identity', this, 'addressed_phone', column='phone_key', key='identity_key') }}",
+        "{{ touch('renewed_identity', this, 'addressee', column='phone_key', key='identity_key') }}",
+        "{{ touch('renewed_identity', this, 'addressee', column='bsuid', key='identity_key') }}",
         "{{ touch('message_id', ref('int_messages__unioned'), 'renewed_identity', column='identity_key') }}",
         "{{ touch('conversation_id', ref('int_conversations__unioned'), 'renewed_identity', column='identity_key') }}",
         "{{ touch('call_id', ref('int_calls__unioned'), 'renewed_identity', column='identity_key') }}",

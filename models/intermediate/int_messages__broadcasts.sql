@@ -23,7 +23,7 @@ addressed as (
 
 ),
 
-templates as (
+sends as (
 
     select
         messages.message_key,
@@ -32,14 +32,29 @@ templates as (
         messages.account,
         messages.template_name,
         messages.occurred_at,
-        identities.phone_key
+        identities.phone_key,
+        identities.bsuid
     from messages
     inner join identities on messages.identity_key = identities.identity_key
     where messages.direction = 'outbound' and messages.message_type = 'template'
 
 ),
 
--- No list links a recipient to its message: same account, phone and template, two minutes apart at most.
+templates as (
+
+    select
+        *,
+        phone_key as addressee
+    from sends
+    union all
+    select
+        *,
+        bsuid as addressee
+    from sends
+
+),
+
+-- No list links a recipient to its message: same account, customer and template, two minutes apart at most.
 matched as (
 
     select
@@ -57,7 +72,7 @@ matched as (
         on
             templates.provider = addressed.provider
             and templates.account = addressed.account
-            and templates.phone_key = addressed.phone_key
+            and templates.addressee = addressed.addressee
             and templates.template_name = addressed.template_name
             and addressed.sent_at between templates.occurred_at - interval '120 seconds'
             and templates.occurred_at + interval '120 seconds'

@@ -45,6 +45,7 @@ IDS = {
 
 ABOUT = {
     "conversation_states": ("conversation_id", r"[|][^|]*$"),  # <conversation>|<time>
+    "message_states": ("message_id", r"[|][^|]*$"),  # <message>|<status>
     "gone": ("contact_id", r"^contacts[|]"),  # contacts|<contact>
 }
 """Raw table whose ids hold another id → its kind, and what to take off."""

@@ -44,6 +44,9 @@ from pipelines.reading.landing import Record, digest
 
 GONE = "erased"
 
+NOWHERE = "ZZ"
+"""The country of somebody whose phone tells none."""
+
 DIGITS = re.compile(r"\+?\d(?:[\s()./\u2010-\u2015\u202a-\u202e\u2060-]{0,4}\d){7,}")
 """Where a phone may be written, in groups or not; also with dashes and marks that nobody sees."""
 
@@ -96,9 +99,10 @@ class Erased:
         """The pseudonym of a person who is known by a token."""
         return self._people[token]
 
-    def pseudonym(self, tokens: Iterable[str]) -> str:
-        """One name for a person: it reads as a business-scoped id, so that threads stay whole."""
-        return f"ZZ.{GONE}{_letters(self.token('person', min(tokens)))}"
+    def pseudonym(self, tokens: Iterable[str], country: str | None) -> str:
+        """One name for a person: it reads as a business-scoped id, so that threads stay whole, and
+        begins with their country, which prices depend on."""
+        return f"{country or NOWHERE}.{GONE}{_letters(self.token('person', min(tokens)))}"
 
     def record(self, table: Table, record: Record) -> Record:
         """A record as it may be stored."""

@@ -60,6 +60,13 @@ class Person:
     contacts: set[str] = field(default_factory=set)
     conversations: set[str] = field(default_factory=set)
 
+    @property
+    def country(self) -> str | None:
+        """ISO 3166 code; None when neither a phone nor a business-scoped id tells it."""
+        of_phones = {phone_key(key).country_code or "" for key in self.phone_keys}
+        codes = of_phones | {bsuid[:2] for bsuid in self.bsuids}
+        return min(filter(str.isalpha, codes), default=None)  # 001 is no country
+
     def tokens(self, erased: Erased) -> list[str]:
         """A token for each of them."""
         kinds = {
@@ -217,7 +224,7 @@ def _remember(connection: Connection, warehouse: Warehouse, person: Person) -> E
         "select pseudonym from erasure.people where token in (select unnest($1::text[])) limit 1",
         [tokens],
     ).fetchall()
-    pseudonym = rows[0][0] if rows else bare.pseudonym(tokens)
+    pseudonym = rows[0][0] if rows else bare.pseudonym(tokens, person.country)
     _insert(connection, bare.key_id, dict.fromkeys(tokens, pseudonym))
     return _known(connection, warehouse.data_dir)
 

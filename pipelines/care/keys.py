@@ -19,9 +19,10 @@ KEPT = re.compile(
     r"|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
     r"|wamid\.[A-Za-z0-9+/=_-]+"
     r"|[a-z][a-z0-9_.]{0,63}|[A-Z][A-Z_]{1,39}"
+    r"|[a-z]{2,3}_[A-Z]{2}"
     r"|true|false|null"
 )
-"""Numbers, times, ids and the words that providers use for types and statuses."""
+"""Numbers, times, ids, languages and the words that providers use for types and statuses."""
 
 PERSONAL = re.compile(
     r"name|text|body|caption|content|title|mail|link|url|file|descr|address|note|tag|label|meta"

@@ -42,14 +42,16 @@ class Kept:
         known: id → row_hash, of the ids that the warehouse has.
 
     Attributes:
+        table: where they go.
         added: rows of ids that the warehouse lacks, of those that are settled.
+        replacing: ids that the warehouse has otherwise, of those that were settled last.
         size: characters and bytes of what is held.
     """
 
     def __init__(
         self, table: Table, account: str, known: Callable[[Sequence[str]], Mapping[str, str]]
     ) -> None:
-        self._table, self._account, self._known = table, account, known
+        self.table, self._account, self._known = table, account, known
         self._waiting: dict[str, Record] = {}
         self._packed: dict[str, _Copy] = {}
         self._batches: list[pa.Table] = []
@@ -58,6 +60,7 @@ class Kept:
         self._unasked: list[str] = []
         self._packed_size = self._waiting_size = 0
         self.added = 0
+        self.replacing: list[str] = []
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._packed)
@@ -77,7 +80,7 @@ class Kept:
         waiting, self._waiting, self._waiting_size = self._waiting, {}, 0
         fresh = [record for record in waiting.values() if not self._is_held(record)]
         if fresh:
-            self._batches.append(arrow(self._table, self._account, fresh))
+            self._batches.append(arrow(self.table, self._account, fresh))
             self._packed_size += self._batches[-1].nbytes
         for place, record in enumerate(fresh, self._places):
             if record.id not in self._packed:
@@ -96,7 +99,9 @@ class Kept:
         asked, self._unasked = self._unasked, []
         known = self._known(asked)
         self.added += len(asked) - len(known)
-        self._let_go({i for i, row_hash in known.items() if self._packed[i].row_hash == row_hash})
+        same = {i for i, row_hash in known.items() if self._packed[i].row_hash == row_hash}
+        self.replacing = [identity for identity in known if identity not in same]
+        self._let_go(same)
         changed, self._settled_places = self._places - self._settled_places, self._places
         self._settled_batches = len(self._batches)
         return changed
@@ -136,7 +141,7 @@ class Kept:
                 if self._packed[identity].place == place + number and identity not in waiting:
                     yield tuple(values[number] for values in lists)
             place += len(ids)
-        places = [self._table.columns.index(name) for name in columns]
+        places = [self.table.columns.index(name) for name in columns]
         for record in waiting.values():
             yield tuple(record.values[i] for i in places)
 

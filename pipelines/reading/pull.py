@@ -28,6 +28,7 @@ from pipelines.errors import REPORT_IT, ProviderError, Stopped, Unavailable, une
 from pipelines.failpoint import failpoint
 from pipelines.provider import REJECTED, Row, Table
 from pipelines.reading.backlog import Backlog, Moved
+from pipelines.reading.former import Former
 from pipelines.reading.kept import Kept, Of
 from pipelines.reading.landing import REJECTED_LANDER, Lander, Record, land
 from pipelines.reading.stored import Stored, mark_of, whole_number
@@ -134,6 +135,7 @@ class Pull:
     )
     _landers: dict[str, Lander] = field(default_factory=dict)
     _kept: dict[str, Kept] = field(default_factory=dict)
+    _former: dict[str, Former] = field(default_factory=dict)
     _has_enough: bool = False
     _finished: dict[str, asyncio.Event] = field(default_factory=lambda: defaultdict(asyncio.Event))
 
@@ -206,6 +208,8 @@ class Pull:
         outcome = self.outcomes[table.name]
         outcome.read += len(page.rows)
         self._kept_of(table).add(records)
+        if former := self._former_of(table):
+            former.see(records)
         if bad:
             outcome.rejected += len(bad)
             rejected = land(REJECTED_LANDER, bad, page.fetched_at)[0]
@@ -226,12 +230,23 @@ class Pull:
             self._kept[table.name] = Kept(table, self.account, known)
         return self._kept[table.name]
 
+    def _former_of(self, table: Table) -> Former | None:
+        if table.former and table.name not in self._former:
+            self._former[table.name] = Former(table, table.former, self.stored)
+        return self._former.get(table.name)
+
     def _settle(self, table: Table) -> None:
-        self.outcomes[table.name].changed += self._kept_of(table).settle()
+        kept = self._kept_of(table)
+        self.outcomes[table.name].changed += kept.settle()
+        if table.former and (former := self._former_of(table)):
+            if kept.replacing:
+                former.replaced(kept.replacing)
+            if rows := former.take():
+                self.keep(table.former, Page(rows))
 
     def _settle_all(self) -> None:
-        for name, kept in [*self._kept.items()]:
-            self.outcomes[name].changed += kept.settle()
+        for kept in [*self._kept.values()]:
+            self._settle(kept.table)
 
     def current(
         self, table: Table, columns: Sequence[str], *, of: Of | None = None
@@ -312,6 +327,7 @@ class Pull:
     def forget(self) -> None:
         """Let go of what was kept, once it is on its way into the warehouse."""
         self._kept.clear()
+        self._former.clear()
 
     async def newest_first(
         self,
@@ -431,9 +447,12 @@ def resource(
         pull: the pull it belongs to.
         table: the table it fills.
         reader: asks for the pages and hands them to the pull.
-        also: tables that must be loaded together with it.
+        also: tables that must be loaded together with it, beside its `former`.
     """
     import dlt  # slow, and the command line imports rooms
+
+    if table.former:
+        also = (table.former, *also)
 
     async def pages() -> AsyncIterator[Any]:
         reading = asyncio.run_coroutine_threadsafe(pull.read(table, reader, *also), pull.loop)

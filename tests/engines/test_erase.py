@@ -46,6 +46,10 @@ select
     (select count(*) from marts.fct_calls),
     (select count(template_key) from marts.fct_template_sends),
     (select count(agent_key) from marts.fct_turns),
+    (select sum(estimated_cost_usd) from marts.fct_messages),
+    (select count(*) from marts.fct_messages where sender_kind = 'campaign'),
+    (select count(distinct country_code) from marts.dim_contacts),
+    (select count(country_code) from marts.dim_contacts),
     (select count(*) from marts.dim_contacts)
 """
 
@@ -148,8 +152,15 @@ def contents(path: Path) -> Iterator[bytes]:
 
 
 def with_a_canary(world: World) -> tuple[World, str, str]:
-    """The world with one customer who has a name and a text to look for; their phone and id."""
-    counts = {contact.id: 0 for contact in world.contacts if contact.phone}
+    """The world with one customer who has a name and a text to look for, and was sent a campaign if
+    there is one; their phone and id."""
+    campaign = next((message for message in world.messages if message.campaign_id), None)
+    there = {
+        thread.contact_id
+        for thread in world.threads
+        if campaign is None or thread.channel_id == campaign.channel_id
+    }
+    counts = {contact.id: 0 for contact in world.contacts if contact.phone and contact.id in there}
     for message in world.messages:
         if message.contact_id in counts and message.direction == "inbound" and message.text:
             counts[message.contact_id] += 1
@@ -159,7 +170,9 @@ def with_a_canary(world: World) -> tuple[World, str, str]:
         for contact in world.contacts
     )
     messages = tuple(
-        replace(message, text=TEXT)
+        replace(message, contact_id=chosen)
+        if message is campaign
+        else replace(message, text=TEXT)
         if message.contact_id == chosen and message.direction == "inbound" and message.text
         else message
         for message in world.messages

@@ -110,6 +110,12 @@ class Warehouse:
             observed_from=seen,
         )
 
+    def waspy_was(self, message: str, *statuses: str) -> None:
+        """Statuses that a message was seen with before the one that its row tells."""
+        for status in statuses:
+            row = {"id": f"{message}|{status}", "message_id": message, "status": status}
+            self.add("raw_waspy.message_states", **row)
+
     def waspy(self, thread: str, seconds: float, direction: str = "inbound", **row: Any) -> str:
         number = next(self._ids)
         defaults = {

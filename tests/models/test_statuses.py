@@ -74,6 +74,9 @@ def built(warehouse):
     w.asks("copied", 0, id="twice", fetched_at="2026-03-04T00:00:00Z", kapso_status="read")
     w.waspy_thread("unread", status="REOPENED")
     w.waspy("unread", 0, id="odd waspy", position="first", sent_by_ai="maybe", content="not json")
+    w.waspy_was(w.waspy("unread", 9, "outbound", id="went back", status="failed"), "DELIVERED")
+    w.waspy_was(w.waspy("unread", 9, "outbound", id="never came", status="failed"), "sent", "")
+    w.waspy_was(w.waspy("unread", 9, "outbound", id="read once", status="sent"), "failed", "read")
     w.result = w.build()
     return w
 
@@ -95,6 +98,15 @@ def built(warehouse):
 )
 def test_the_furthest_status_wins_and_failed_only_over_sent(built, message, status):
     assert built.message(message)["status"] == status
+
+
+@pytest.mark.parametrize(
+    ("message", "status"),
+    [("went back", "delivered"), ("never came", "failed"), ("read once", "read")],
+)
+def test_a_waspy_message_that_was_delivered_stays_so(built, message, status):
+    row = built.message(message)
+    assert (row["status"], row["delivered_at"]) == (status, None)
 
 
 def test_each_status_keeps_its_earliest_time(built):

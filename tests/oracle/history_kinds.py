@@ -204,6 +204,11 @@ CALLS: Mapping[str, Mapping[str, Any]] = {
         "duration": "5",
         "times": {"started_at": 0, "session_started_at": 60, "ended_at": 65},
     },
+    "call_out_under_way": {
+        "direction": "outbound",
+        "status": "ACCEPTED",
+        "times": {"started_at": 0},
+    },
     "call_out_accepted": {
         "direction": "outbound",
         "status": "failed",

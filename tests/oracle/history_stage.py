@@ -203,13 +203,15 @@ class Stage:
 
     def _mail(self, kind: Kind) -> None:
         """The recipients that a broadcast of the promotion had, in other spellings."""
+        who = self.thread.person
         for number, off in enumerate(kind.mailed):
             sent_at = self.now + timedelta(seconds=kind.lag + off)
+            chance = self._chance("mail", number)
             self._add(
                 "broadcast_recipients",
                 id=self._id("recipient"),
                 broadcast_id=f"broadcast-{number % 2}",
-                phone_number=self.thread.person.phone(self._chance("mail", number)),
+                phone_number=(chance % 4 == 0 and who.bsuid) or who.phone(chance),
                 sent_at=iso(sent_at),
             )
 
@@ -292,6 +294,9 @@ class Stage:
             created_at=self._time(kind, iso),
             position=None if chance % 11 == 0 else str(len(self.said)),
         )
+        for status, _ in kind.statuses:
+            state = {"message_id": identifier, "status": status}
+            self._add("message_states", id=f"{identifier}|{status}", **state)
         self.said.append(identifier)
 
     def _blank(self) -> None:

@@ -1,4 +1,4 @@
-"""Which broadcast a template message of Kapso's belongs to: nothing but time and phone tells."""
+"""Which broadcast a template message of Kapso's belongs to: nothing but time and customer tells."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from oracle_identity import phone_key
+from oracle_identity import Identity, identity, phone_key
 from oracle_values import Raw, field, instant, text
 
 SENT_WITHIN = timedelta(seconds=120)
@@ -18,7 +18,7 @@ class Recipient:
 
     id: str
     broadcast: str
-    phone_key: str | None
+    who: Identity
     template: str | None
     sent_at: datetime
 
@@ -34,21 +34,30 @@ def recipients(raw: Raw) -> dict[str, list[Recipient]]:
         sent_at, broadcast = instant(row["sent_at"]), text(row["broadcast_id"])
         if sent_at and (row["account"], broadcast) in templates and broadcast:
             name = templates[row["account"], broadcast]
-            who = Recipient(row["id"], broadcast, phone_key(row["phone_number"]), name, sent_at)
+            who = Recipient(
+                row["id"], broadcast, identity((), [row["phone_number"]]), name, sent_at
+            )
             found.setdefault(row["account"], []).append(who)
     return found
 
 
 def broadcast_of(
-    template: str | None, phone: str | None, at: datetime | None, among: Iterable[Recipient]
+    template: str | None, who: Identity, at: datetime | None, among: Iterable[Recipient]
 ) -> str | None:
-    """The broadcast of a template message: same phone and name, the nearest in time."""
-    if at is None or phone is None or template is None:
+    """The broadcast of a template message: same customer and name, the nearest in time."""
+    if at is None or template is None:
         return None
     near = [
-        (abs(who.sent_at - at), who.id, who.broadcast)
-        for who in among
-        if who.phone_key == phone and who.template == template
-        if abs(who.sent_at - at) <= SENT_WITHIN
+        (abs(sent.sent_at - at), sent.id, sent.broadcast)
+        for sent in among
+        if _is_same(sent.who, who) and sent.template == template
+        if abs(sent.sent_at - at) <= SENT_WITHIN
     ]
     return min(near)[2] if near else None
+
+
+def _is_same(one: Identity, other: Identity) -> bool:
+    phone = phone_key(one.phone)
+    return bool(
+        (phone and phone == phone_key(other.phone)) or (one.bsuid and one.bsuid == other.bsuid)
+    )

@@ -52,7 +52,7 @@ class Call:
         """When Meta's 24 hours start with it: any call of the customer, or one they accepted."""
         if self.direction == "inbound":
             return self.started_at
-        if self.direction == "outbound" and self.is_answered:
+        if self.direction == "outbound" and (self.is_answered or self.status == "accepted"):
             return self.session_started_at or self.started_at
         return None
 

@@ -16,7 +16,6 @@ from oracle_identity import (
     kapso_conversation_identity,
     kapso_message_identity,
     key_of,
-    phone_key,
     thread_of,
 )
 from oracle_messages import Message, earliest, merged_status, sender_kind
@@ -64,7 +63,7 @@ def _kapso_message(
     who = kapso_message_identity(row, direction) or kapso_conversation_identity(conversation)
     template = text(field(row["template"], "name"))
     is_template = direction == "outbound" and word(row["type"]) == "template"
-    broadcast = broadcast_of(template, phone_key(who.phone), at, mailed) if is_template else None
+    broadcast = broadcast_of(template, who, at, mailed) if is_template else None
     return Message(
         key=f"kapso:{account}:{row['id']}",
         id=row["id"],
@@ -121,13 +120,21 @@ def _error_codes(row: Row) -> frozenset[str]:
 
 def _waspy_messages(raw: Raw) -> list[Message]:
     conversations = {(row["account"], row["id"]): row for row in raw["raw_waspy.conversations"]}
+    formerly: dict[tuple[str, str], list[str | None]] = {}
+    for state in raw["raw_waspy.message_states"]:
+        seen = formerly.setdefault((state["account"], state["message_id"]), [])
+        seen.append(word(state["status"]))
     return [
-        _waspy_message(row, conversations.get((row["account"], row["conversation_id"])))
+        _waspy_message(
+            row,
+            conversations.get((row["account"], row["conversation_id"])),
+            formerly.get((row["account"], row["id"]), []),
+        )
         for row in raw["raw_waspy.messages"]
     ]
 
 
-def _waspy_message(row: Row, conversation: Row | None) -> Message:
+def _waspy_message(row: Row, conversation: Row | None, formerly: Sequence[str | None]) -> Message:
     direction = word(row["direction"])
     code = text(row["error_code"])
     return Message(
@@ -145,7 +152,7 @@ def _waspy_message(row: Row, conversation: Row | None) -> Message:
             campaign=bool(text(row["campaign_id"])),
             ai=word(row["sent_by_ai"]) == "true",
         ),
-        status=merged_status([word(row["status"])]),
+        status=merged_status([word(row["status"]), *formerly]),
         at=instant(row["created_at"]),
         position=number(row["position"]),
         template_name=text(row["template_name_snapshot"]),

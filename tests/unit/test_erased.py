@@ -8,7 +8,11 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from pipelines.care.erased import Erased
+from pipelines.care.erasure import Person
+from pipelines.care.keys import BSUID
 from pipelines.phones import phone_key
 from pipelines.provider import REJECTED, Table, fields
 from pipelines.reading.landing import Record
@@ -261,3 +265,21 @@ def test_who_is_known_by_a_phone_is_known_by_contact_and_conversation_afterwards
     assert {message(contactId="c-2"), message(conversationId="t-3")} == {there}
     content("contacts", id="c-4", contact=other)
     assert message(contactId="c-4") == there
+
+
+@pytest.mark.parametrize(
+    ("phones", "bsuids", "country"),
+    [
+        ({"541123456789"}, set(), "AR"),
+        (set(), {"MX.12345"}, "MX"),
+        ({"80012345678"}, set(), None),
+        ({"123"}, set(), None),
+    ],
+)
+def test_a_pseudonym_begins_with_the_country(
+    phones: set[str], bsuids: set[str], country: str | None
+) -> None:
+    assert Person(phones, bsuids).country == country
+    name = Erased(b"key", {}).pseudonym(["token"], country)
+    assert BSUID.fullmatch(name)
+    assert name.startswith(f"{country or 'ZZ'}.erased")

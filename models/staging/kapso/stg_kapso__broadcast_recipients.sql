@@ -14,6 +14,7 @@ final as (
         id as recipient_id,
         {{ clean('broadcast_id') }} as broadcast_id,
         {{ phone_in('phone_number') }} as phone,
+        {{ bsuid_in('phone_number') }} as bsuid,
         {{ to_instant('sent_at') }} as sent_at,
         fetched_at
     from recipients

@@ -15,6 +15,7 @@ final as (
         cast(null as text) as recipient_id,
         cast(null as text) as broadcast_id,
         cast(null as text) as phone,
+        cast(null as text) as bsuid,
         cast(null as timestamptz) as sent_at,
         fetched_at
     from messages

@@ -1,25 +1,24 @@
 with
 
-messages as (
+states as (
 
-    select * from {{ source('raw_waspy', 'messages') }}
+    select * from {{ source('raw_waspy', 'message_states') }}
 
 ),
 
--- A row carries its newest status and no time of any: there are no events to read here.
+-- A row carries its newest status; here are those that it had before. No time of any is told.
 final as (
 
     select
         'waspy' as provider,
         account,
-        id as message_id,
-        cast(null as text) as status,
+        message_id,
+        {{ lowered('status') }} as status,
         cast(null as timestamptz) as occurred_at,
         cast(null as text) as error_code,
         cast(null as text) as pricing_category,
         cast(null as text) as pricing_type
-    from messages
-    where false
+    from states
 
 )
 

@@ -24,11 +24,12 @@ final as (
         min({{ phone_in('phone') }}) as phone,
         min({{ clean('bsuid') }}) as bsuid,
 
-        -- what it was; a status that tells of ringing says nothing of how it ended
+        -- what it was; of what is told before a call's end, accepted and rejected are more than ringing,
+        -- and come before it in the alphabet
         coalesce(min(direction) filter (where call_event <> 'status'), min(direction)) as direction,
         coalesce(
             min(status) filter (where call_event = 'terminate'),
-            max(status) filter (where call_event = 'status'),
+            min(status) filter (where call_event = 'status'),
             'ringing'
         ) as status,
         max({{ to_number('duration_seconds') }}) as duration_seconds,

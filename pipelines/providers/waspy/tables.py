@@ -21,6 +21,9 @@ CONVERSATIONS = Table(
     ),
 )
 
+MESSAGE_STATES = Table("message_states", fields("id", message_id="@message_id", status="@status"))
+"""One row per status that a message was seen with before the one that its row tells."""
+
 MESSAGES = Table(
     "messages",
     fields(
@@ -45,6 +48,7 @@ MESSAGES = Table(
         position="@position",
     ),
     secrets=("mediaKey", "content.url", "content.link.url"),
+    former=MESSAGE_STATES,
 )
 
 CONTACTS = Table(
@@ -138,6 +142,7 @@ TEMPLATE_STATES = Table(
 TABLES = (
     CONVERSATIONS,
     MESSAGES,
+    MESSAGE_STATES,
     CONTACTS,
     TEMPLATES,
     CHANNELS,

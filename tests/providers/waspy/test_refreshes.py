@@ -275,3 +275,20 @@ def as_stored(reading: Reading) -> dict[str, str | None]:
     lander = Lander(MESSAGE_CURSORS)
     record = lander.record(reading.to_row(), datetime.now().astimezone())
     return dict(zip(MESSAGE_CURSORS.columns, record.values, strict=True))
+
+
+def test_a_status_that_a_newer_one_replaced_stays_known(shop: Shop) -> None:
+    end = shop.clock.now
+    shop.clock.now = end - 2 * HOUR
+    shop.sync()
+    before = statuses(shop)
+    shop.clock.now = end - HOUR
+    shop.sync()
+    between = statuses(shop)
+    shop.clock.now = end
+    shop.sync()
+    after = statuses(shop)
+    replaced = {f"{i}|{was}" for i, was in before.items() if between[i] != was}
+    replaced |= {f"{i}|{was}" for i, was in between.items() if after[i] != was}
+    assert len(replaced) > 1
+    assert shop.rows("message_states").keys() == replaced
