@@ -27,7 +27,8 @@ from pipelines.errors import (
 from pipelines.failpoint import failpoint
 from pipelines.loading.packages import Loader, writing
 from pipelines.provider import Provider
-from pipelines.reading.pull import CHUNK_ROWS, Outcome, Pull
+from pipelines.reading.holding import CHUNK_ROWS, Outcome
+from pipelines.reading.pull import Pull
 from pipelines.reading.quota import Left, Spent
 from pipelines.reading.transport import Transport
 from pipelines.settings import Account

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from pipelines.errors import BadPayload, Unauthorized, Unavailable, Unreachable
-from pipelines.reading import pull
+from pipelines.reading import holding, pull
 from pipelines.simulation import (
     Asked,
     Change,
@@ -206,7 +206,8 @@ def test_a_row_that_nobody_foresaw_fails_its_resource_and_no_other(
         if place == "pull.taken" and (error := next(met, None)):
             raise error
 
-    monkeypatch.setattr(pull, "failpoint", meet)
+    for module in (holding, pull):
+        monkeypatch.setattr(module, "failpoint", meet)
     report = shop.sync()
     assert report.error is None
     (failure,) = [outcome.error for outcome in report.outcomes.values() if outcome.error]

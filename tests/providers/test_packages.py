@@ -13,7 +13,7 @@ from place import Place
 
 from pipelines.loading import dlt_context, packages
 from pipelines.providers.kapso import PROVIDER
-from pipelines.reading import pull
+from pipelines.reading import holding
 from pipelines.warehouse import embedded
 from pipelines.world import World, make_world
 
@@ -97,7 +97,7 @@ def test_long_rows_are_loaded_in_small_chunks_with_the_memory_they_need(
 ) -> None:
     world = with_long_messages(2_200, 6_000)
     monkeypatch.setattr(embedded, "SYNC_MEMORY", "12MB")
-    monkeypatch.setattr(pull, "CHUNK_SIZE", 10_000_000)
+    monkeypatch.setattr(holding, "CHUNK_SIZE", 10_000_000)
     loads: list[str] = []
     monkeypatch.setattr(packages, "failpoint", loads.append)
     shop = opened(tmp_path, world)
@@ -116,7 +116,7 @@ def test_a_sync_that_has_too_little_memory_says_so_and_the_next_one_has_more(
 ) -> None:
     world = with_long_messages(2_200, 6_000)
     monkeypatch.setattr(embedded, "SYNC_MEMORY", "12MB")
-    monkeypatch.setattr(pull, "LONG_ROW", 1_000_000)  # they come as a surprise
+    monkeypatch.setattr(holding, "LONG_ROW", 1_000_000)  # they come as a surprise
     shop = opened(tmp_path, world)
     assert "needs more memory" in str(shop.sync().error)
     assert [*tmp_path.rglob("needs_memory")]

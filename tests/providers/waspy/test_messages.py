@@ -15,7 +15,8 @@ from pipelines.providers.waspy import client
 from pipelines.providers.waspy.messages import CLOSED_AFTER
 from pipelines.providers.waspy.simulator_story import conversation_id
 from pipelines.providers.waspy.tables import MESSAGES
-from pipelines.reading.pull import CHUNK_ROWS, Pull
+from pipelines.reading.holding import CHUNK_ROWS
+from pipelines.reading.pull import Pull
 from pipelines.reading.transport import TRIES
 from pipelines.simulation import (
     Answer,
