@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from dashboards import charts, formats
+from dashboards.axes import Spec
 from dashboards.filters import bucket_end, buckets
 from dashboards.reading import QueryFailed, Row
 from dashboards.sheet import Sheet
@@ -163,7 +164,7 @@ def legend_of_lines(names: Mapping[str, tuple[str, str]]) -> None:
     st.html(f'<div class="dc-colours">{marks}</div>')
 
 
-def draw(spec: charts.Spec, key: str, alt: str, *, picks: bool = False) -> dict[str, Any]:
+def draw(spec: Spec, key: str, alt: str, *, picks: bool = False) -> dict[str, Any]:
     """Draw a chart; what was clicked in it, if anything."""
     if not picks:
         spec = _without_picks(spec)
@@ -176,7 +177,7 @@ def draw(spec: charts.Spec, key: str, alt: str, *, picks: bool = False) -> dict[
     return dict(found[0])
 
 
-def _without_picks(spec: charts.Spec) -> charts.Spec:
+def _without_picks(spec: Spec) -> Spec:
     layers = [_without_picks(layer) for layer in spec.get("layer", ())]
     rest = {k: v for k, v in spec.items() if k not in ("params", "layer")}
     return {**rest, **({"layer": layers} if layers else {})}

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards import charts, formats, parts
+from dashboards import axes, charts, formats, parts
 from dashboards.filters import Filters
 from dashboards.frame import VARIABLES
 from dashboards.sheet import Sheet, word, words
@@ -124,7 +124,7 @@ def test_a_word_that_nobody_knows_is_shown_as_it_is() -> None:
 
 
 def test_counts_on_an_axis_are_whole_and_have_no_foreign_comma() -> None:
-    axis = {language: charts.counts_axis(language) for language in ("es", "en")}
+    axis = {language: axes.counts_axis(language) for language in ("es", "en")}
     assert axis["es"]["tickMinStep"] == axis["en"]["tickMinStep"] == 1
     assert "replace" in axis["es"]["labelExpr"]
     assert "replace" not in axis["en"]["labelExpr"]
@@ -133,10 +133,10 @@ def test_counts_on_an_axis_are_whole_and_have_no_foreign_comma() -> None:
 def test_an_axis_of_few_days_names_each_of_them_once() -> None:
     def ticks(last: date) -> object:
         rows = [{"at": "2026-11-14T00:00:00+00:00", "until": f"{last}T00:00:00+00:00"}]
-        return charts.days_axis("es", rows)["tickCount"]
+        return axes.days_axis("es", rows)["tickCount"]
 
     assert ticks(date(2026, 11, 15)) == ticks(date(2026, 11, 22)) == {"interval": "day", "step": 1}
-    assert ticks(date(2026, 11, 23)) == charts.TICKS
+    assert ticks(date(2026, 11, 23)) == axes.TICKS
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_an_axis_of_few_days_names_each_of_them_once() -> None:
 def test_days_of_another_year_are_named_with_it(start: date, end: date, with_year: bool) -> None:
     view = Filters(last=date(2026, 11, 20), period="custom", start=start, end=end, grain="month")
     sheet: Any = SimpleNamespace(filters=view, bucket=str)
-    axis = charts.days_axis("es", parts.timeline(sheet, []))
+    axis = axes.days_axis("es", parts.timeline(sheet, []))
     assert ("utcyear" in axis["labelExpr"]) is with_year
 
 
