@@ -184,6 +184,7 @@ class Walk:
         self._restarts = 0
         self._top: datetime | None = None
         self._is_known = False
+        self._went_below = False
         self._head: tuple[tuple[str, str | None], ...] = ()
 
     @property
@@ -210,12 +211,21 @@ class Walk:
 
     async def _quiet_head(self, fresh: int) -> None:
         """Read the head again until it brings nothing, or the same rows in the same places: a
-        row that differs in every answer must not keep the walk from ending."""
+        row that differs in every answer must not keep the walk from ending. A row may have come
+        to it while a page below was read: the head itself is what is read last."""
         reads, before = 0, None
         while fresh and self._head != before and reads < MAX_HEAD_READS and not self._is_paused():
             before = self._head
             fresh = await self._stretch(Gap(None, self._mark), self._todo)
+            if not fresh and self._went_below and not self._is_paused():
+                fresh = await self._look_at_head()
             reads += 1
+
+    async def _look_at_head(self) -> int:
+        """Take the first page alone."""
+        page = await self._ask(Gap(None, self._mark), None)
+        self._head = self._places(page)
+        return self._take(page)
 
     def _note(self, refreshed: Mapping[str, str]) -> None:
         self._done = replace(self._done, refreshed={**self._done.refreshed, **refreshed})
@@ -241,6 +251,7 @@ class Walk:
             page = replace(answer, rows=[row for row in answer.rows if _is_told_apart(row)])
             if head is not None:
                 self._see_head(head, page, is_first=is_first)
+            self._went_below = not is_first
             is_first = False
             below = self._below(gap, page)
             self._is_known = below.is_known
@@ -278,14 +289,17 @@ class Walk:
 
     def _see_head(self, head: _Head, page: Page[Row], *, is_first: bool) -> None:
         if is_first:
-            value_of = self._value_of or (lambda row: None)
-            self._head = tuple((_id(row), value_of(row)) for row in page.rows)
+            self._head = self._places(page)
         mark = head.see(page, self._value_of, self._limit.isoformat())
         # A list without a mark that was read to its end is empty, or has no values: read again.
         self._mark = mark or self._mark or (Mark() if page.next is None else None)
         # The newest and not the first: a row that was stored late stands above newer ones.
         times = [time for time in self._times(page) if time <= self._limit]
         self._top = self._top or max(times, default=None)
+
+    def _places(self, page: Page[Row]) -> tuple[tuple[str, str | None], ...]:
+        value_of = self._value_of or (lambda row: None)
+        return tuple((_id(row), value_of(row)) for row in page.rows if _is_told_apart(row))
 
     @property
     def _limit(self) -> datetime:
