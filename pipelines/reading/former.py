@@ -6,7 +6,7 @@ delivered once stays delivered, whatever its provider says later.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pipelines.provider import Row, Table
 from pipelines.reading.landing import Record
@@ -29,6 +29,11 @@ class Former:
         self._newest: dict[str, str | None] = {}
         self._former: set[tuple[str, str]] = set()
 
+    @property
+    def held(self) -> int:
+        """How many rows are kept in mind."""
+        return len(self._newest)
+
     def see(self, records: Sequence[Record]) -> None:
         """Note what rows say that were read."""
         for record in records:
@@ -36,10 +41,15 @@ class Former:
             self._note(record.id, self._newest.get(record.id), value)
             self._newest[record.id] = value
 
-    def replaced(self, ids: Sequence[str]) -> None:
-        """Note what the warehouse has of rows that were read and differ from it."""
-        for identity, value in self._stored.rows(self._table, ("id", self._column), of=("id", ids)):
+    def settled(self, replacing: Sequence[str], same: Iterable[str]) -> None:
+        """Note what the warehouse has of rows that were read and differ from it, and let go of
+        those that don't."""
+        of = ("id", replacing)
+        rows = self._stored.rows(self._table, ("id", self._column), of=of) if replacing else []
+        for identity, value in rows:
             self._note(str(identity), value, self._newest.get(str(identity)))
+        for identity in same:
+            self._newest.pop(identity, None)
 
     def _note(self, identity: str, before: str | None, now: str | None) -> None:
         if before and before != now:

@@ -178,8 +178,7 @@ class Holding:
         kept = self._kept_of(table)
         self.outcomes[table.name].changed += kept.settle()
         if table.former and (former := self._former_of(table)):
-            if kept.replacing:
-                former.replaced(kept.replacing)
+            former.settled(kept.replacing, kept.same)
             if rows := former.take():
                 self.keep(table.former, Page(rows))
 

@@ -44,7 +44,8 @@ class Kept:
     Attributes:
         table: where they go.
         added: rows of ids that the warehouse lacks, of those that are settled.
-        replacing: ids that the warehouse has otherwise, of those that were settled last.
+        replacing, same: ids that the warehouse has otherwise, and as they are, of those that were
+            settled last.
         size: characters and bytes of what is held.
     """
 
@@ -61,6 +62,7 @@ class Kept:
         self._packed_size = self._waiting_size = 0
         self.added = 0
         self.replacing: list[str] = []
+        self.same: Set[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._packed)
@@ -99,9 +101,9 @@ class Kept:
         asked, self._unasked = self._unasked, []
         known = self._known(asked)
         self.added += len(asked) - len(known)
-        same = {i for i, row_hash in known.items() if self._packed[i].row_hash == row_hash}
-        self.replacing = [identity for identity in known if identity not in same]
-        self._let_go(same)
+        self.same = {i for i, row_hash in known.items() if self._packed[i].row_hash == row_hash}
+        self.replacing = [identity for identity in known if identity not in self.same]
+        self._let_go(self.same)
         changed, self._settled_places = self._places - self._settled_places, self._places
         self._settled_batches = len(self._batches)
         return changed

@@ -48,7 +48,7 @@ def former_of(warehouse: Any) -> Former:
 def test_what_the_warehouse_has_otherwise_is_kept() -> None:
     former = former_of(Warehouse(a="sent", b="read", c=None, d=""))
     former.see(things(a="read", b="read", c="sent", d="sent", e="sent"))
-    former.replaced(["a", "b", "c", "d"])
+    former.settled(["a", "c", "d"], ["b"])
     assert noted(former) == [("a", "sent")]
     assert noted(former) == []
 
@@ -60,3 +60,13 @@ def test_copies_that_one_pull_read_are_kept_too() -> None:
         former.see(things(a=status))
     assert noted(former) == [("a", "failed"), ("a", "read"), ("a", "sent")]
     assert warehouse.asked == []
+
+
+def test_rows_that_the_warehouse_has_as_they_are_take_no_room() -> None:
+    former = former_of(Warehouse(a="sent"))
+    former.see(things(a="sent", b="sent"))
+    former.settled([], ["a"])
+    assert former.held == 1
+    former.see(things(a="read"))
+    former.settled(["a"], [])
+    assert noted(former) == [("a", "sent")]
