@@ -354,8 +354,9 @@ def proxy(port: int, header: str) -> Iterator[str]:
 
 
 def test_a_proxy_has_to_name_the_viewer(
-    shop: Path, tmp_path: Path, browser: sync_api.Browser
+    shop: Path, tmp_path: Path, browser: sync_api.Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
     port = free_port()
     more = 'auth = "proxy"\nviewers = ["@example.com"]\nproxy_header = "X-Email"\n'
     more += 'personal_data_viewers = ["ana@example.com"]'
@@ -366,7 +367,8 @@ def test_a_proxy_has_to_name_the_viewer(
         assert refused.value.code == 401
         names = {}
         for who in ("ana", "leo"):
-            with proxy(port, f"X-Email: {who}@example.com") as url:
+            told = f"X-Email: {who}@example.com\r\nX-Forwarded-For: 203.0.113.9"
+            with proxy(port, told) as url:
                 tab = visit(browser)
                 tab.open(f"{url}/?lang=en")
                 names[who] = tab.page.locator(".dc-table a").first.inner_text()
