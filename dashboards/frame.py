@@ -38,9 +38,11 @@ NOT_COUNTED: dict[str, tuple[str, ...]] = {
     "team": (),
     "conversation": ("clock",),
     "thread": ("days", "clock", "turns", "agent", "channel", "provider", "account"),
+    "health": (*OF_TURNS, "days", "channel", "provider", "account"),
 }
-"""Page → filters that it does not follow; those of Now only its median does. Pages that are not
-here show no turns."""
+"""Page → filters that it does not follow; those of Now only its median does. Of
+Health only the way that messages came follows the last four. Pages that are not here show no turns.
+"""
 VARIABLES = {
     "card": ("#ffffff", "#18201d"),
     "line": ("#dde3e0", "#2c3733"),
@@ -213,7 +215,7 @@ def _apart(sheet: Sheet, page: str, chips: dict[str, list[str]]) -> str:
         names = [text_ for name in NOT_COUNTED[page] for text_ in chips[name]]
         return sheet.t("view.median_only", names=", ".join(names))
     changed = {"days" if key in ("period", "from") else key for key in sheet.filters.query()}
-    left_out = [name for name in NOT_COUNTED.get(page, ()) if name in changed]
+    left_out = [name for name in NOT_COUNTED.get(page, OF_TURNS) if name in changed]
     names = [text_ for name in left_out for text_ in chips[name]]
     return sheet.t("view.ignored", names=", ".join(names)) if names else ""
 

@@ -47,7 +47,7 @@ def serve(settings: Settings, warehouse: Any) -> None:
     port = _free_port(dashboard.host, dashboard.port)
     if dashboard.cookie_secret:
         os.environ["STREAMLIT_SERVER_COOKIE_SECRET"] = _secret(dashboard.cookie_secret, "cookie")
-    # The server would put what X-Forwarded-For says in the place of who asks, before the guard looks.
+    # Else the server takes what X-Forwarded-For says for who asks, before the guard looks.
     os.environ["FORWARDED_ALLOW_IPS"] = ""
     from starlette.middleware import Middleware
     from streamlit.starlette import App

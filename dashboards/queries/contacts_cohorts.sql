@@ -1,14 +1,14 @@
--- Cohorts by the local month of a person's first request: how many of them wrote again so many months
--- later, until the last day of the view. A month that has begun counts 0 when nobody came back.
+-- Cohorts by the month of a person's first request ever, wherever it was: how many of them wrote again
+-- so many months later, until the last day of the view. Months are of one zone: a person may write to
+-- channels of several. A month that has begun counts 0 when nobody came back.
 with
 
 requests as (
 
     select
         people.person,
-        date_trunc(
-            'month', timezone(coalesce(channels.timezone, $timezone), messages.occurred_at)
-        ) as active_month
+        date_trunc('month', timezone($timezone, people.first_request_at)) as cohort_month,
+        date_trunc('month', timezone($timezone, messages.occurred_at)) as active_month
     from marts.fct_messages as messages
     inner join @people as people on messages.contact_key = people.contact_key
     left join marts.dim_channels as channels on messages.channel_key = channels.channel_key
@@ -23,17 +23,7 @@ requests as (
             or timezone(coalesce(channels.timezone, $timezone), messages.occurred_at)
             < $to_day + interval '1 day'
         )
-    group by 1, 2
-
-),
-
-firsts as (
-
-    select
-        person,
-        min(active_month) as cohort_month
-    from requests
-    group by person
+    group by 1, 2, 3
 
 ),
 
@@ -41,8 +31,8 @@ cohorts as (
 
     select
         cohort_month,
-        count(*) as people
-    from firsts
+        count(distinct person) as people
+    from requests
     where cohort_month > $to_day - interval '12 months'
     group by cohort_month
 
@@ -51,12 +41,11 @@ cohorts as (
 returned as (
 
     select
-        firsts.cohort_month,
-        requests.active_month,
+        cohort_month,
+        active_month,
         count(*) as people
     from requests
-    inner join firsts on requests.person = firsts.person
-    group by firsts.cohort_month, requests.active_month
+    group by cohort_month, active_month
 
 ),
 
@@ -64,6 +53,7 @@ months as (
 
     select
         cohorts.cohort_month,
+        cohorts.people,
         later.months_later,
         cohorts.cohort_month + later.months_later * interval '1 month' as active_month
     from cohorts
@@ -74,7 +64,8 @@ months as (
 select
     cast(months.cohort_month as date) as cohort,
     cast(months.months_later as integer) as months_later,
-    coalesce(returned.people, 0) as people,
+    -- all of them, also who first wrote to a channel that the view leaves out
+    case when months.months_later = 0 then months.people else coalesce(returned.people, 0) end as people,
     months.active_month + interval '1 month' <= $to_day + interval '1 day' as is_over
 from months
 left join returned

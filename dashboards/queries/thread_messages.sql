@@ -1,4 +1,4 @@
--- The newest messages of a thread, oldest of them first.
+-- The newest messages of a thread that have a time, oldest of them first.
 select *
 from (
     select
@@ -20,7 +20,7 @@ from (
         is_window_violation,
         count(*) over () as found
     from marts.fct_messages
-    where thread_key = $thread_key
+    where thread_key = $thread_key and occurred_at is not null
     order by occurred_at desc, case when direction = 'inbound' then 0 else 1 end desc, message_key desc
     limit $limit
 ) as newest

@@ -249,7 +249,7 @@ def _broadcasts(sheet: Sheet) -> None:
                     "status": sheet.word("broadcast_status", row["status"])
                     if row["status"]
                     else formats.NOTHING,
-                    "at": sheet.moment(row["started_at"]),
+                    "at": sheet.moment(row["started_at"], sheet.site.timezone),
                     "recipients": sheet.number(row["recipients"]),
                     **{
                         key: sheet.number(row[key])

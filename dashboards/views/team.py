@@ -13,24 +13,11 @@ from dashboards.sheet import Sheet
 def show(sheet: Sheet) -> None:
     now = sheet.row("response_summary")
     kinds = {row["responder_kind"]: row for row in sheet.rows("team_kinds")}
-    human = kinds.get("human", {}).get("answered", 0)
     _lead(sheet, now, kinds)
     parts.tiles(
         sheet,
         [
-            Tile(
-                "by_people",
-                sheet.number(human),
-                sheet.percent(human, now["answered"]),
-            ),
-            *(
-                Tile(
-                    f"by_{kind}",
-                    sheet.number(kinds.get(kind, {}).get("answered", 0)),
-                    sheet.percent(kinds.get(kind, {}).get("answered", 0), now["answered"]),
-                )
-                for kind in ("bot", "unknown")
-            ),
+            *(_shares(sheet, now, kinds) if sheet.filters.scope == "any" else ()),
             *(
                 Tile("author_coverage", sheet.percent(row["author_coverage"], 1),
                      f"{row['provider']} · {row['account']}")
@@ -42,15 +29,30 @@ def show(sheet: Sheet) -> None:
     _assigned(sheet)
 
 
+def _shares(sheet: Sheet, now: Row, kinds: dict[str, Row]) -> list[Tile]:
+    """Who gave how many of all answers. Of those that only people count for, all are people's."""
+    answered = {kind: row["answered"] for kind, row in kinds.items()}
+    return [
+        Tile(
+            name,
+            sheet.number(answered.get(kind, 0)),
+            sheet.percent(answered.get(kind, 0), now["answered"]),
+        )
+        for name, kind in (("by_people", "human"), ("by_bot", "bot"), ("by_unknown", "unknown"))
+    ]
+
+
 def _lead(sheet: Sheet, now: Row, kinds: dict[str, Row]) -> None:
     people = kinds.get("human")
     if not people:
         parts.lead(sheet, sheet.t("team.none_of_agents" if sheet.filters.agent else "team.nothing"))
         return
+    lead = "team.lead_at_least" if "unknown" in kinds else "team.lead"
     parts.lead(
         sheet,
         sheet.t(
-            "team.lead_at_least" if "unknown" in kinds else "team.lead",
+            lead if sheet.filters.scope == "any" else "team.lead_people",
+            n=sheet.number(people["answered"]),
             share=sheet.percent(people["answered"], now["answered"]),
             p50=formats.duration(people["p50_seconds"]),
         ),

@@ -78,7 +78,9 @@ def _tiles(sheet: Sheet, now: Row, before: Row) -> None:
             Tile(
                 "left_p50",
                 formats.duration(now["p50_seconds_left"]),
-                sheet.t("windows.tight", value=formats.duration(now["p10_seconds_left"])),
+                sheet.t("windows.tight", value=formats.duration(now["p10_seconds_left"]))
+                if now["answered"]
+                else "",
                 parts.compared(
                     sheet, now["p50_seconds_left"], before.get("p50_seconds_left"), "seconds"
                 ),

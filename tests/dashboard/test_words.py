@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 from dashboard_stage import draw, installation
+from recount import LAST, Marts
 from test_pages import asked, drawn
+from test_states import values
+
+from dashboards.reading import Reader
+from pipelines.warehouse import at
 
 
 def test_messages_and_assignments_are_of_the_agents_that_were_chosen(shop: Path) -> None:
@@ -103,3 +108,70 @@ def test_no_sentence_stands_around_nothing(language: str, shop: Path, tmp_path: 
     for page in ("now", "response"):
         lead = draw(installation(tmp_path), page, lang=language).text("dc-lead")
         assert lead.startswith(unmeasured[language])
+
+
+def test_pages_without_turns_say_that_filters_of_turns_do_not_count(shop: Path) -> None:
+    place = installation(shop)
+    for page in ("windows", "delivery", "calls", "contacts"):
+        shown = draw(place, page, lang="en", scope="human", clock="business")
+        assert shown.text("dc-view").endswith("not counted here: People, Opening hours")
+        assert "not counted" not in draw(place, page, lang="en").text("dc-view")
+    health = draw(place, "health", lang="en", provider="kapso").text("dc-view")
+    assert health.endswith("not counted here: kapso")
+
+
+def test_where_only_people_count_their_share_is_not_told(shop: Path) -> None:
+    shown = draw(installation(shop), "team", lang="en", scope="human")
+    assert shown.text("dc-lead").startswith("People answered")
+    assert "%" not in shown.text("dc-lead")
+    assert not shown.tiles.keys() & {"by_people", "by_bot", "by_unknown"}
+    assert "by_people" in draw(installation(shop), "team", lang="en").tiles
+
+
+def test_a_message_without_a_time_does_not_hide_its_conversation(
+    shop: Path, tmp_path: Path
+) -> None:
+    pepper = installation(shop).pepper
+    key = asked(shop, "select min(thread_key) from marts.fct_messages where is_request")
+    one = f"select min(message_key) from marts.fct_messages where thread_key = '{key}'"
+    changes = (), (f"update marts.fct_messages set occurred_at = null where message_key = ({one})",)
+    bubbles = []
+    for number, sql in enumerate(changes):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "dashboard.key").write_text(pepper)
+        thread = asked(shop, f"select md5('{pepper}{key}')")
+        shown = drawn(shop, folder, "conversation", *sql, thread=thread)
+        bubbles.append(shown.html.count('class="dc-bubble'))
+    assert bubbles[1] == bubbles[0] - 1 > 0
+
+
+FIRSTS = """
+with first as (
+    select coalesce(c.person_key, m.contact_key) as person, min(m.occurred_at) as at
+    from marts.fct_messages m left join marts.dim_contacts c using (contact_key)
+    where m.is_request and m.contact_key is not null group by 1
+)
+select date_trunc('month', timezone('{zone}', first.at))::date, count(distinct person)
+from first
+where person in (
+    select coalesce(c.person_key, m.contact_key)
+    from marts.fct_messages m left join marts.dim_contacts c using (contact_key)
+    where m.is_request and m.channel_key = '{channel}'
+)
+group by 1 order by 1
+"""
+
+
+def test_people_are_of_the_month_of_their_first_message_wherever_it_was(shop: Path) -> None:
+    place = installation(shop)
+    reader = Reader(place)
+    channels = {row["channel_key"] for row in Marts(shop)["fct_turns"]}
+    for channel in channels:
+        asked_for = values(channels=[channel], to_day=LAST, timezone=place.timezone)
+        rows = reader.answer(reader.version(), "contacts_cohorts", asked_for).dicts()
+        sizes = [(row["cohort"], row["people"]) for row in rows if row["months_later"] == 0]
+        with at(shop / "warehouse.duckdb", shop).reader() as db:
+            sql = FIRSTS.format(zone=place.timezone, channel=channel)
+            assert sizes == db.execute(sql).fetchall()
+        assert all(row["people"] <= dict(sizes)[row["cohort"]] for row in rows)
