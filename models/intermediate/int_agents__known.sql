@@ -35,12 +35,6 @@ messages as (
 
 ),
 
-resources as (
-
-    select * from {{ ref('int_resources__unioned') }}
-
-),
-
 memberships as (
 
     select
@@ -91,12 +85,6 @@ mentioned as (
         account,
         'unattributed' as agent_id
     from messages
-    union
-    select
-        provider,
-        account,
-        'unattributed' as agent_id
-    from resources
 
 ),
 

@@ -36,9 +36,13 @@ final as (
     select
         *,
         coalesce(direction = 'inbound' and not is_answered, false) as is_missed,
-        -- Of an accepted call that has not ended yet there is no duration.
+        -- Of a call that was accepted there may be no duration: not yet, or never.
         coalesce(
-            direction = 'inbound' or (direction = 'outbound' and (is_answered or status = 'accepted')),
+            direction = 'inbound'
+            or (
+                direction = 'outbound'
+                and (is_answered or is_accepted or status in ('accepted', 'answered'))
+            ),
             false
         ) as opens_window,
         -- A call that the customer took opens the window when they took it.

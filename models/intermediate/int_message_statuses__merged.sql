@@ -68,7 +68,11 @@ final as (
         min(occurred_at) filter (where status = 'read') as read_at,
         min(occurred_at) filter (where status = 'played') as played_at,
         min(occurred_at) filter (where {{ is_failure('status') }}) as failed_at,
-        min(error_code) filter (where {{ is_failure('status') }}) as error_code,
+        -- of several the one that says that the window was closed
+        coalesce(
+            max(error_code) filter (where {{ is_failure('status') }} and error_code = '131047'),
+            min(error_code) filter (where {{ is_failure('status') }})
+        ) as error_code,
         max(pricing_category) as pricing_category,
         max(pricing_type) as pricing_type,
         bool_or(is_told) as is_told

@@ -124,8 +124,22 @@ stretched as (
 
 ),
 
--- What an event does not tell stays as it was.
-seen as (
+looked_at as (
+
+    select
+        *,
+        max(name) filter (where is_whole and looks = 1) over whole_life as first_name,
+        max(language) filter (where is_whole and looks = 1) over whole_life as first_language,
+        max(category) filter (where is_whole and looks = 1) over whole_life as first_category,
+        max(status) filter (where is_whole and looks = 1) over whole_life as first_status,
+        max(quality) filter (where is_whole and looks = 1) over whole_life as first_quality
+    from stretched
+    window whole_life as (partition by provider, account, template_id)
+
+),
+
+-- What an event does not tell stays as it was; before the first look, as it was found then.
+filled as (
 
     select
         provider,
@@ -133,12 +147,40 @@ seen as (
         template_id,
         state_number,
         observed_from,
-        max(name) over (partition by provider, account, template_id, looks) as name,
-        max(language) over (partition by provider, account, template_id, looks) as language,
-        max(category) over (partition by provider, account, template_id, categories) as category,
-        max(status) over (partition by provider, account, template_id, statuses) as status,
-        max(quality) over (partition by provider, account, template_id, qualities) as quality
-    from stretched
+        case
+            when looks = 0 then first_name
+            else max(name) over (partition by provider, account, template_id, looks)
+        end as name,
+        case
+            when looks = 0 then first_language
+            else max(language) over (partition by provider, account, template_id, looks)
+        end as language,
+        case
+            when categories = 0 then first_category
+            else max(category) over (partition by provider, account, template_id, categories)
+        end as category,
+        case
+            when statuses = 0 then first_status
+            else max(status) over (partition by provider, account, template_id, statuses)
+        end as status,
+        case
+            when qualities = 0 then first_quality
+            else max(quality) over (partition by provider, account, template_id, qualities)
+        end as quality,
+        row_number() over (
+            partition by provider, account, template_id, observed_from
+            order by state_number desc
+        ) as from_last
+    from looked_at
+
+),
+
+-- Several changes of one instant, as Meta tells them to the second, are one version.
+seen as (
+
+    select *
+    from filled
+    where from_last = 1
 
 ),
 
@@ -146,6 +188,7 @@ followed as (
 
     select
         *,
+        row_number() over in_order as seen_number,
         lag(name) over in_order as previous_name,
         lag(language) over in_order as previous_language,
         lag(category) over in_order as previous_category,
@@ -164,7 +207,7 @@ changed as (
     select *
     from followed
     where
-        state_number = 1
+        seen_number = 1
         or name is distinct from previous_name
         or language is distinct from previous_language
         or category is distinct from previous_category
@@ -188,7 +231,7 @@ final as (
         observed_from as valid_from,
         lead(observed_from) over in_order as valid_to,
         row_number() over in_order = count(*) over (partition by provider, account, template_id) as is_current,
-        state_number = 1 as is_first
+        seen_number = 1 as is_first
     from changed
     window in_order as (
         partition by provider, account, template_id

@@ -19,6 +19,12 @@
 {%- endmacro %}
 
 
+{# Whether a row leaves open who the customer is. #}
+{% macro names_nobody(relation) -%}
+    coalesce({{ relation }}.contact_id, {{ relation }}.phone, {{ relation }}.bsuid) is null
+{%- endmacro %}
+
+
 {# The same staging model of every room, under one another. #}
 {% macro union_rooms(model) -%}
     {%- for provider in var('providers') -%}

@@ -8,6 +8,12 @@ resources as (
 
 ),
 
+deliveries as (
+
+    select * from {{ ref('stg_webhooks__resources') }}
+
+),
+
 messages as (
 
     select * from {{ ref('int_messages__classified') }}
@@ -23,6 +29,21 @@ synced as (
         max(last_synced_at) as last_synced_at
     from resources
     group by provider, account
+
+),
+
+-- An account of which only webhooks tell was never read.
+accounts as (
+
+    select
+        provider,
+        account
+    from synced
+    union
+    select
+        provider,
+        account
+    from deliveries
 
 ),
 
@@ -42,16 +63,20 @@ authored as (
 final as (
 
     select
-        synced.provider,
-        synced.account,
+        accounts.provider,
+        accounts.account,
         synced.first_synced_at,
         synced.last_synced_at,
         1 - cast(authored.unknown_messages as double precision) / authored.outbound_messages as author_coverage
-    from synced
+    from accounts
+    left join synced
+        on
+            accounts.provider = synced.provider
+            and accounts.account = synced.account
     left join authored
         on
-            synced.provider = authored.provider
-            and synced.account = authored.account
+            accounts.provider = authored.provider
+            and accounts.account = authored.account
 
 )
 

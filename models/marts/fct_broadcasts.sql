@@ -1,8 +1,58 @@
 with
 
-broadcasts as (
+listed as (
 
     {{ union_rooms('broadcasts') }}
+
+),
+
+messages as (
+
+    select * from {{ ref('int_messages__unioned') }}
+
+),
+
+-- A campaign may be known only by a message that names it, from wherever that was heard of.
+named as (
+
+    select
+        messages.provider,
+        messages.account,
+        messages.campaign_id as broadcast_id,
+        min(messages.template_name) as template_name,
+        min(messages.occurred_at) as started_at
+    from messages
+    left join listed
+        on
+            messages.provider = listed.provider
+            and messages.account = listed.account
+            and messages.campaign_id = listed.broadcast_id
+    where messages.campaign_id is not null and listed.broadcast_id is null
+    group by messages.provider, messages.account, messages.campaign_id
+
+),
+
+broadcasts as (
+
+    select * from listed
+    union all
+    select
+        provider,
+        account,
+        broadcast_id,
+        cast(null as text) as name,
+        cast(null as text) as status,
+        template_name,
+        cast(null as text) as template_language,
+        started_at,
+        cast(null as timestamptz) as completed_at,
+        cast(null as bigint) as recipients,
+        cast(null as bigint) as sent,
+        cast(null as bigint) as delivered,
+        cast(null as bigint) as read,
+        cast(null as bigint) as responded,
+        cast(null as bigint) as failed
+    from named
 
 ),
 

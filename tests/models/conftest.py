@@ -133,6 +133,26 @@ class Warehouse:
         self.add("raw_waspy.messages", **values)
         return str(values["id"])
 
+    def told(
+        self, seconds: float, body: Any, *, provider: str = "kapso", account: str = "default"
+    ) -> None:
+        """A webhook that the receiver took in."""
+        number = next(self._ids)
+        self.run(
+            "insert into raw_webhooks.deliveries (delivery_id, provider, account, body_sha256, "
+            "received_at, payload) values (?, ?, ?, ?, ?, ?)",
+            *(number, provider, account, str(number), instant(seconds), json.dumps(body)),
+        )
+
+    def meta(self, seconds: float, *changes: tuple[str, Any], **of: str) -> None:
+        """A webhook in Meta's own form: fields and their values."""
+        entry = {
+            "id": "w",
+            "time": int(instant(seconds).timestamp()),
+            "changes": [{"field": name, "value": value} for name, value in changes],
+        }
+        self.told(seconds, {"object": "whatsapp_business_account", "entry": [entry]}, **of)
+
     def build(self, **options: Any) -> BuildResult:
         return self.place.build(**({"as_of": AS_OF} | options))
 

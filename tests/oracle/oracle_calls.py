@@ -43,6 +43,11 @@ class Call:
         return (self.duration_seconds or 0) > 0 or picked_up
 
     @property
+    def was_taken(self) -> bool:
+        """Whether somebody answered, or the customer accepted."""
+        return self.is_answered or self.status in ("accepted", "answered")
+
+    @property
     def is_missed(self) -> bool:
         """Whether a customer called in vain."""
         return self.direction == "inbound" and not self.is_answered
@@ -52,7 +57,7 @@ class Call:
         """When Meta's 24 hours start with it: any call of the customer, or one they accepted."""
         if self.direction == "inbound":
             return self.started_at
-        if self.direction == "outbound" and (self.is_answered or self.status == "accepted"):
+        if self.direction == "outbound" and self.was_taken:
             return self.session_started_at or self.started_at
         return None
 

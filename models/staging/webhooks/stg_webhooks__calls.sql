@@ -32,6 +32,7 @@ final as (
             min(status) filter (where call_event = 'status'),
             'ringing'
         ) as status,
+        coalesce(bool_or(status = 'accepted'), false) as is_accepted,
         max({{ to_number('duration_seconds') }}) as duration_seconds,
 
         -- times

@@ -6,7 +6,8 @@ events as (
     select
         *,
         row_number() over (
-            partition by provider, account, event_key
+            -- without a time of its own, each telling is of something else
+            partition by provider, account, event_key, coalesce({{ to_instant('occurred_at') }}, received_at)
             order by received_at, {{ bytewise('row_hash') }}, delivery_id
         ) as choice
     from {{ source('raw_webhooks', 'conversation_events') }}
