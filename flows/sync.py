@@ -62,10 +62,11 @@ def _run(site: Site, chosen: list[steps.Target], *, is_full: bool) -> Entry:
         with site.journal.run("full sync" if is_full else "run") as entry:
             site.read(chosen, is_full=is_full)
             entry.read(newest(site.reports))
+            if not site.is_stopping():
+                entry.ingested(take_in_webhooks(site))
             if site.is_stopping():
                 entry.ends("stopped", "stopped as asked; the next run goes on from here")
             else:
-                entry.ingested(take_in_webhooks(site))
                 entry.built(build_and_publish(site))
     except DoblecheckError:
         pass  # the entry tells it

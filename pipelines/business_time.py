@@ -16,6 +16,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from pipelines.errors import ConfigError
+from pipelines.times import is_zone
 
 DAY = 24 * 60
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -85,13 +86,11 @@ def parse_zone(name: str) -> str:
     Raises:
         ConfigError: no such zone.
     """
-    try:
-        ZoneInfo(name)
-    except (ValueError, OSError, KeyError, TypeError) as error:
+    if not is_zone(name):
         raise ConfigError(
             f"unknown time zone: {name!r}",
             hint="use an IANA name such as America/Argentina/Buenos_Aires",
-        ) from error
+        )
     return name
 
 

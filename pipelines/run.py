@@ -179,6 +179,7 @@ def ingest(
     warehouse.ensure_raw_tables(rooms)
     kept = settings.retention.rejected_days
     upkeep.forget_rejected(warehouse, rooms, days=kept, now=now or datetime.now(UTC))
+    days = settings.receiver.keep_days  # 0: for ever
     try:
         with closing(open_log(settings)) as deliveries:
             return load(
@@ -186,7 +187,7 @@ def ingest(
                 rooms,
                 deliveries,
                 now=now,
-                keep=timedelta(days=settings.receiver.keep_days),
+                keep=timedelta(days=days) if days else None,
                 is_stopping=is_stopping,
             )
     except LogError as error:

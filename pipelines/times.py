@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+
+OF_THE_MACHINE = re.compile(r"localtime$|Factory$|posix|right/")
+"""Names of zones that Python finds among a machine's files, and databases do not know."""
 
 
 def parse_time(told: object) -> datetime | None:
@@ -48,3 +52,14 @@ def is_due(done_at: object, every: timedelta, now: datetime) -> bool:
     """Whether what was last done at a stamp of ours, or never, is to be done again."""
     time = past(done_at, now)
     return time is None or now - time >= every
+
+
+def is_zone(name: str) -> bool:
+    """Whether it is the name of a time zone in the IANA database, which every engine knows."""
+    from zoneinfo import ZoneInfo
+
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError, TypeError):
+        return False
+    return not OF_THE_MACHINE.match(name)

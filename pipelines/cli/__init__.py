@@ -55,6 +55,7 @@ def options(
 
 def main() -> None:
     """The console script: one line on what failed, one hint, and the exit code."""
+    _open_what_is_closed()
     os.umask(0o077)  # the warehouse holds what customers wrote
     atexit.register(_end_quickly)
     try:
@@ -65,6 +66,15 @@ def main() -> None:
         sys.exit(_of_the_machine(error))
     except Exception as error:  # noqa: BLE001 - a trace may show rows
         sys.exit(_unexpected(error))
+
+
+def _open_what_is_closed() -> None:
+    """Give a process that was started without streams some that go nowhere, before a file of ours
+    gets the number of one."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - to the end
+            setattr(sys, name, stream)
 
 
 def _end_quickly() -> None:

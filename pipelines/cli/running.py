@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +19,10 @@ from pipelines.cli.context import (
     stop_signal,
 )
 from pipelines.errors import UsageError
+
+if TYPE_CHECKING:
+    from pipelines.commands.show import Progress
+    from pipelines.journal import Entry
 
 app = typer.Typer()
 
@@ -120,8 +124,10 @@ def ingest(
             stop = stop_signal()
             done = steps.ingest(warehouse, rooms, settings, is_stopping=stop)
         entry.ingested(done)
+        if done.is_stopped:
+            entry.ends("stopped", STOPPED)
     show.ingested(done, as_json=as_json)
-    exit_unless(done.is_ok)
+    exit_unless(done.is_ok and not done.is_stopped)
 
 
 @app.command()
@@ -172,15 +178,25 @@ def run(context: typer.Context, as_of: AsOf = None, as_json: Json = False) -> No
             on_account=progress.account,
         )
         entry.read(reports)
-        if is_stopping():
-            entry.ends("stopped", STOPPED)
-            progress.say(STOPPED)
-            raise typer.Exit(1)
+        _end_if(is_stopping, entry, progress)
         webhooks = steps.ingest(warehouse, rooms, settings, is_stopping=is_stopping)
         entry.ingested(webhooks)
+        _end_if(is_stopping, entry, progress)
         progress.say("building the models")
         is_the_last_work()
         result, snapshot = steps.build(warehouse, rooms, settings, as_of=moment)
         entry.built(result)
     show.ran(reports, webhooks, result, snapshot, as_json=as_json)
     exit_unless(webhooks.is_ok and all(report.is_ok for report in reports))
+
+
+def _end_if(is_stopping: Callable[[], bool], entry: Entry, progress: Progress) -> None:
+    """End a run that was asked to, before its next step.
+
+    Raises:
+        typer.Exit: it was.
+    """
+    if is_stopping():
+        entry.ends("stopped", STOPPED)
+        progress.say(STOPPED)
+        raise typer.Exit(1)

@@ -92,7 +92,8 @@ def check(
         silent: account → how far its webhooks are behind its messages.
         state: of the last run.
     """
-    if entry and entry.outcome == "failed" and not entry.accounts:
+    accounts_are_ok = entry is None or all(told["ok"] for told in entry.accounts.values())
+    if entry and entry.outcome == "failed" and accounts_are_ok:
         yield Condition("failure:run", "failure", None, f"a run failed: {entry.message}")
     for account, told in (entry.accounts if entry else {}).items():
         if not told["ok"]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pipelines import run
 from pipelines.care.reconcile import Reconciled, reconcile
-from pipelines.errors import WarehouseError
+from pipelines.errors import UsageError, WarehouseError
 from pipelines.provider import Provider
 from pipelines.providers import find
 from pipelines.settings import Account, Hours, Receiver, Settings
@@ -30,6 +30,9 @@ ENDS_AT = datetime(2026, 11, 20, 21, 0, tzinfo=UTC)
 
 WEBHOOK_DAYS = 7
 """The shop's webhooks of its last days are sent, too: a year of them takes a while."""
+
+MARK = ".made-by-demo"
+"""A file that says of a folder that the next demo may clear it."""
 
 KEY = "made-up-key"
 WEBHOOK_SECRET = "made-up-webhook-secret"  # noqa: S105 - of a made-up shop
@@ -138,13 +141,16 @@ def play(
     """Sync a made-up shop into a fresh warehouse in `folder`, build and publish it.
 
     Raises:
+        UsageError: the folder holds something that no demo made.
         WarehouseError: a simulator could not be read: the numbers would not be whole.
     """
     started = time.monotonic()
-    shutil.rmtree(folder, ignore_errors=True)
+    _must_be_a_demos(folder)
     warehouse = at(folder / "warehouse.duckdb", folder)
     progress.say(f"making up a shop: {days} days of messages, calls and campaigns")
     with warehouse.lock(), ExitStack() as stack:
+        _clear(folder)
+        warehouse.make_folders()
         shares = _shares(rooms, days=days, seed=SEED)
         urls = stack.enter_context(_served(rooms, shares, port=port))
         settings = settings_of(folder, urls)
@@ -225,6 +231,24 @@ def _deliver(
                 raise WarehouseError("the demo's receiver refused webhooks", hint="report this")
             sent += taken
     return sent
+
+
+def _must_be_a_demos(folder: Path) -> None:
+    """Raise UsageError when something is there that no demo made."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
+        raise UsageError(
+            f"{folder} holds something that no demo made", hint="move it away, then run it again"
+        )
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier demo left, but for the lock that is held."""
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        elif entry.suffix != ".lock":
+            entry.unlink()
+    (folder / MARK).touch()
 
 
 @contextmanager

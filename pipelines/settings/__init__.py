@@ -116,8 +116,17 @@ class Settings(BaseSettings):
         return checked_zone(value)
 
     def path(self, value: str | Path) -> Path:
-        """A path of the settings, absolute."""
-        return (self.folder / Path(value).expanduser()).resolve()
+        """A path of the settings, absolute.
+
+        Raises:
+            ConfigError: it begins with the home of somebody who is not known here.
+        """
+        try:
+            return (self.folder / Path(value).expanduser()).resolve()
+        except RuntimeError:
+            raise ConfigError(
+                f"{value}: there is no such user", hint="write the path without ~"
+            ) from None
 
     @property
     def data_path(self) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from pipelines.errors import ConfigError
+from pipelines.times import is_zone
 
 LONGEST_DAYS = 700_000
 """Of any time that is set: further back, dates end."""
@@ -43,12 +44,8 @@ def checked_zone(value: str) -> str:
     Raises:
         ValueError: it is none.
     """
-    from zoneinfo import ZoneInfo
-
-    try:
-        ZoneInfo(value)
-    except (KeyError, ValueError, OSError) as error:
-        raise ValueError("not an IANA time zone, such as America/Bogota") from error
+    if not is_zone(value):
+        raise ValueError("not an IANA time zone, such as America/Bogota")
     return value
 
 

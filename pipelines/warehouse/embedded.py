@@ -302,7 +302,8 @@ class DuckDBWarehouse(Warehouse):
 
     @contextmanager
     def watch(self) -> Iterator[Watched]:
-        """The writer's file when nobody holds it, else the snapshot."""
+        """The writer's file when nobody holds it, else the snapshot, of which the first run has
+        none yet."""
         try:
             with self.lock():
                 if not self.path.exists():
@@ -311,6 +312,9 @@ class DuckDBWarehouse(Warehouse):
                 with self.connect() as connection:
                     yield Watched(connection, is_running=False)
         except WarehouseBusy:
+            if self.newest() is None:
+                yield Watched(None, is_running=True)
+                return
             with self.reader() as connection:
                 yield Watched(connection, is_running=True)
 

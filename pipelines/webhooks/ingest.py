@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -65,6 +65,7 @@ class Ingested:
         known: those whose body was there already.
         unplaced: those of which nobody knows whose they are; they are in `rejected`.
         error: what ended it before its end; None when nothing did.
+        is_stopped: it was asked to end, and left deliveries for the next one.
         understood: what became of the new ones, and of older ones that waited.
     """
 
@@ -74,6 +75,7 @@ class Ingested:
     unplaced: int = 0
     seconds: float = 0.0
     error: str | None = None
+    is_stopped: bool = False
     understood: Understood = field(default_factory=Understood)
 
     @property
@@ -121,6 +123,7 @@ def ingest(
             ]
             store.add(connection, arrived, position=(name, after))
         store.understand(connection, chunk)
+    is_stopped = is_stopping() and bool(deliveries.read(after, 1))
     failpoint("ingest.loaded")
     if store.of_erased:
         deliveries.empty(store.of_erased)
@@ -129,7 +132,7 @@ def ingest(
     if after and keep is not None:
         deliveries.forget(up_to=after, before=store.now - keep)
     failpoint("ingest.end")
-    return store.finish()
+    return replace(store.finish(), is_stopped=is_stopped)
 
 
 def ingest_arrived(

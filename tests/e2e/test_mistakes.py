@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -223,3 +224,40 @@ def test_a_python_that_is_too_old(tmp_path: Path) -> None:
         in done.stderr + done.stdout
     )
     assert not (tmp_path / ".venv").exists()
+
+
+def test_a_folder_that_no_demo_made_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "data" / "demo").mkdir(parents=True)
+    notes = tmp_path / "data" / "demo" / "notes.txt"
+    notes.write_text("mine")
+    code, error, hint = told(tmp_path, "demo", "--days", "3")
+    assert (code, notes.read_text()) == (2, "mine")
+    assert "holds something that no demo made" in error
+    assert "move it away" in hint
+
+
+def test_a_home_of_nobody(tmp_path: Path) -> None:
+    code, error, _ = told(tmp_path, "status", DOBLECHECK_DATA_DIR="~nobody-at-all/data")
+    assert code == 2
+    assert "there is no such user" in error
+
+
+def test_a_process_without_streams(tmp_path: Path) -> None:
+    (tmp_path / "doblecheck.toml").write_text(ACCOUNT)
+    for closed in (">&-", "2>&-", "<&- >&- 2>&-"):
+        command = f'"{sys.executable}" -m pipelines.cli status {closed}'
+        assert subprocess.run(command, shell=True, cwd=tmp_path, check=False).returncode == 0
+
+
+def test_the_first_run_is_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "doblecheck.toml").write_text(ACCOUNT)
+    with DuckDBWarehouse(tmp_path / "data" / "warehouse.duckdb", tmp_path / "data").lock():
+        done = subprocess.run(
+            [sys.executable, "-m", "pipelines.cli", "status", "--json"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["is_running"] is True

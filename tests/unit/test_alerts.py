@@ -8,6 +8,7 @@ import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -82,6 +83,14 @@ def test_a_failure_is_told_once_and_its_end_once(tmp_path: Path) -> None:
         assert "over" in taken[1]["text"]
     assert stat.S_IMODE(watch.path.stat().st_mode) == 0o600
     assert "CANARY" not in watch.path.read_text()
+
+
+def test_a_build_that_failed_is_told_though_every_account_was_read(tmp_path: Path) -> None:
+    watch, told = Watch(tmp_path), settings(tmp_path, "http://127.0.0.1:9/none")
+    failed = replace(entry(), outcome="failed", message="dbt build failed: a_test")
+    [began] = watch.look(told, failed, [resource()], {}).began
+    assert (began.kind, began.text) == ("failure", "a run failed: dbt build failed: a_test")
+    assert len(watch.look(told, entry(), [resource()], {}).ended) == 1
 
 
 def test_what_is_stale_silent_or_quarantined_begins_and_ends(tmp_path: Path) -> None:

@@ -224,6 +224,7 @@ def test_a_key_that_no_header_can_carry_is_told_without_it(
         ("colour = 1", "'colour'"),
         ('folder = "/nowhere"', "unknown setting 'folder'"),
         ('timezone = "Mars/Base"', "timezone"),
+        ('timezone = "localtime"', "timezone"),
         ("[receiver]\nport = 70000", "receiver.port"),
         ("[sla]\nspeed = 1", "sla"),
         ('[[accounts]]\nprovider = "telegram"', "telegram"),

@@ -15,11 +15,12 @@ import orjson
 import pytest
 from hook_bench import NUMBER, T0, Bench, arrival, message, meta, unix
 
-from pipelines import failpoint
+from pipelines import failpoint, run
 from pipelines.errors import UsageError
 from pipelines.events import webhook_tables
 from pipelines.failpoint import Injected
 from pipelines.providers import find
+from pipelines.settings import load
 from pipelines.webhooks.files import Owners, read
 from pipelines.webhooks.ingest import file_id, ingest_arrived, portions
 
@@ -301,6 +302,24 @@ def test_old_deliveries_leave_the_log_once_they_are_loaded(bench):
     bench.ingest(keep=timedelta(days=90))
     assert bench.log.read(0, 10) == []
     assert count(bench) == 3
+
+
+def test_an_ingest_that_is_asked_to_end_says_what_it_left(bench):
+    bench.receive(*some(3))
+    asked = iter([False, True, True, False, False, False, False, False])
+    first = bench.ingest(chunk=1, is_stopping=lambda: next(asked))
+    assert (first.read, first.is_stopped) == (1, True)
+    second = bench.ingest(chunk=1)
+    assert (second.read, second.is_stopped) == (2, False)
+    assert not bench.ingest(is_stopping=lambda: True).is_stopped  # there is nothing left
+
+
+def test_a_log_that_is_kept_for_ever_keeps_what_is_loaded(bench):
+    bench.receive(*some(3))
+    config = bench.folder / "doblecheck.toml"
+    config.write_text('data_dir = "."\n[receiver]\nkeep_days = 0\n')
+    assert run.ingest(bench.warehouse, find(), load(config, find())).read == 3
+    assert len(bench.log.read(0, 10)) == 3
 
 
 def test_a_replay_into_an_empty_warehouse_is_the_live_one(bench, tmp_path_factory):
