@@ -294,7 +294,7 @@ class Stage:
             created_at=self._time(kind, iso),
             position=None if chance % 11 == 0 else str(len(self.said)),
         )
-        for status, _ in kind.statuses:
+        for status in dict(kind.statuses):
             state = {"message_id": identifier, "status": status}
             self._add("message_states", id=f"{identifier}|{status}", **state)
         self.said.append(identifier)
