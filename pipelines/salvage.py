@@ -216,6 +216,11 @@ def redacted(text: str, keys: frozenset[str]) -> str:
 
 
 def _value_of(keys: frozenset[str]) -> re.Pattern[str]:
+    """Keys with what follows them: a text, a word, or an object or a list of no more than one
+    below it; of any other, all that follows."""
     names = "|".join(re.escape(key) for key in sorted(keys))
-    value = r'"(?:[^"\\]|\\.)*+"|[^\s,\[\]{}"]+'
+    text = r'"(?:[^"\\]|\\.)*+"'
+    flat = rf'[{{\[](?:{text}|[^"{{}}\[\]])*+[}}\]]'
+    deep = rf'[{{\[](?:{text}|{flat}|[^"{{}}\[\]])*+[}}\]]'
+    value = rf'{text}|[^\s,\[\]{{}}"]+|{deep}|[{{\[].*'
     return re.compile(rf'("(?:{names})"\s*:\s*)(?:{value})', re.DOTALL)

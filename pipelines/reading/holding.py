@@ -196,9 +196,11 @@ class Holding:
             columns: what to return.
             of: a column and the values it must have one of; None returns every row.
         """
+        kept = self._kept_of(table)
+        held = {identity for (identity,) in kept.rows(("id",))}
         stored = self.stored.rows(table, ("id", *columns), of=of)
-        kept = self._kept_of(table).rows(("id", *columns), of)
-        return [row[1:] for row in {row[0]: row for row in (*stored, *kept)}.values()]
+        current = [row for row in stored if row[0] not in held]
+        return [row[1:] for row in (*current, *kept.rows(("id", *columns), of))]
 
     def count(self, table: Table) -> int:
         """How many rows a table will have once this pull is loaded."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipelines.provider import Table, fields
 from pipelines.reading.landing import Lander, land
-from pipelines.salvage import REMOVED, Unreadable, decode, salvage, salvage_one
+from pipelines.salvage import REMOVED, Unreadable, decode, redacted, salvage, salvage_one
 
 BAD = {
     "bytes that are no UTF-8": b'{"id":"bad","text":"\xff\xfe"}',
@@ -169,3 +169,21 @@ def test_what_is_set_aside_holds_no_secret_and_can_be_read() -> None:
     assert bad["@body"].startswith('{"id":NaN')
     assert r"\xff" in bad["@body"]
     assert (bad["@resource"], bad["@reason"]) == ("things", "not JSON")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        '{"Authorization": "Bearer CANARY"}',
+        '{"a": "}", "Authorization": "Bearer CANARY"}',
+        '{"a": {"b": ["x", 1]}, "Authorization": ["Bearer CANARY"]}',
+        '[{"name": "Authorization", "value": "Bearer CANARY"}]',
+        '{"Authorization": "Bearer CANARY',
+    ],
+)
+def test_a_secret_that_is_an_object_is_taken_out_whole(headers: str) -> None:
+    told = redacted(f'{{"id": 1, "headers": {headers}, "active": true}}', frozenset({"headers"}))
+    assert "CANARY" not in told
+    assert told.startswith('{"id": 1, "headers": "[removed]"')
+    if headers.endswith(("}", "]")) and headers.count("{") < 2:
+        assert told.endswith('"active": true}')
