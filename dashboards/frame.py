@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
@@ -38,11 +38,11 @@ NOT_COUNTED: dict[str, tuple[str, ...]] = {
     "team": (),
     "conversation": ("clock",),
     "thread": ("days", "clock", "turns", "agent", "channel", "provider", "account"),
-    "health": (*OF_TURNS, "days", "channel", "provider", "account"),
 }
-"""Page → filters that it does not follow; those of Now only its median does. Of
-Health only the way that messages came follows the last four. Pages that are not here show no turns.
-"""
+"""Page → filters that it does not follow; those of Now only its median does. Pages that are not
+here show no turns."""
+OF_HEALTH = ("days", "channel", "provider", "account")
+"""Filters that on Health only the ways follow in which messages came."""
 VARIABLES = {
     "card": ("#ffffff", "#18201d"),
     "line": ("#dde3e0", "#2c3733"),
@@ -209,15 +209,18 @@ def _chips(sheet: Sheet) -> dict[str, list[str]]:
     }
 
 
-def _apart(sheet: Sheet, page: str, chips: dict[str, list[str]]) -> str:
+def _apart(sheet: Sheet, page: str, chips: dict[str, list[str]]) -> list[str]:
     """Which of the filters that the page shows elsewhere do not count for all of it here."""
+
+    def told(key: str, filters: Iterable[str]) -> list[str]:
+        names = [text_ for name in filters for text_ in chips[name]]
+        return [sheet.t(f"view.{key}", names=", ".join(names))] if names else []
+
     if page == "now":
-        names = [text_ for name in NOT_COUNTED[page] for text_ in chips[name]]
-        return sheet.t("view.median_only", names=", ".join(names))
+        return told("median_only", NOT_COUNTED[page])
     changed = {"days" if key in ("period", "from") else key for key in sheet.filters.query()}
-    left_out = [name for name in NOT_COUNTED.get(page, OF_TURNS) if name in changed]
-    names = [text_ for name in left_out for text_ in chips[name]]
-    return sheet.t("view.ignored", names=", ".join(names)) if names else ""
+    ignored = [name for name in NOT_COUNTED.get(page, OF_TURNS) if name in changed]
+    return told("ways_only", OF_HEALTH if page == "health" else ()) + told("ignored", ignored)
 
 
 def _view_line(sheet: Sheet, page: str) -> None:
@@ -225,11 +228,10 @@ def _view_line(sheet: Sheet, page: str) -> None:
     chips = _chips(sheet)
     if page == "conversation" and st.query_params.get("thread"):
         page = "thread"
-    left_out = NOT_COUNTED.get(page, OF_TURNS)
+    left_out = NOT_COUNTED.get(page, OF_TURNS) + (OF_HEALTH if page == "health" else ())
     shown = [text_ for name in chips if name not in left_out for text_ in chips[name]]
     shown.append(sheet.t("as_of", at=sheet.moment(sheet.as_of)))
-    if apart := _apart(sheet, page, chips):
-        shown.append(apart)
+    shown += _apart(sheet, page, chips)
     spans = "".join(f"<span>{parts.html(text_)}</span>" for text_ in shown)
     st.html(f'<div class="dc-view">{spans}</div>')
     if ignored := st.session_state.get("ignored"):

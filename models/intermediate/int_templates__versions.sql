@@ -1,4 +1,13 @@
 -- What a template was and from when on, as far as syncs or the provider told.
+{% set told_until = {
+    'name': 'looks',
+    'language': 'looks',
+    'category': 'categories',
+    'status': 'statuses',
+    'quality': 'qualities',
+} %}
+-- Column → how often it was told so far.
+
 with
 
 templates as (
@@ -127,12 +136,10 @@ stretched as (
 looked_at as (
 
     select
-        *,
-        max(name) filter (where is_whole and looks = 1) over whole_life as first_name,
-        max(language) filter (where is_whole and looks = 1) over whole_life as first_language,
-        max(category) filter (where is_whole and looks = 1) over whole_life as first_category,
-        max(status) filter (where is_whole and looks = 1) over whole_life as first_status,
-        max(quality) filter (where is_whole and looks = 1) over whole_life as first_quality
+        {% for column in told_until %}
+            max({{ column }}) filter (where is_whole and looks = 1) over whole_life as first_{{ column }},
+        {% endfor %}
+        *
     from stretched
     window whole_life as (partition by provider, account, template_id)
 
@@ -147,26 +154,12 @@ filled as (
         template_id,
         state_number,
         observed_from,
-        case
-            when looks = 0 then first_name
-            else max(name) over (partition by provider, account, template_id, looks)
-        end as name,
-        case
-            when looks = 0 then first_language
-            else max(language) over (partition by provider, account, template_id, looks)
-        end as language,
-        case
-            when categories = 0 then first_category
-            else max(category) over (partition by provider, account, template_id, categories)
-        end as category,
-        case
-            when statuses = 0 then first_status
-            else max(status) over (partition by provider, account, template_id, statuses)
-        end as status,
-        case
-            when qualities = 0 then first_quality
-            else max(quality) over (partition by provider, account, template_id, qualities)
-        end as quality,
+        {% for column, tellings in told_until.items() %}
+            case
+                when {{ tellings }} = 0 then first_{{ column }}
+                else max({{ column }}) over (partition by provider, account, template_id, {{ tellings }})
+            end as {{ column }},
+        {% endfor %}
         row_number() over (
             partition by provider, account, template_id, observed_from
             order by state_number desc

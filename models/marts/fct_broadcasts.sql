@@ -12,47 +12,45 @@ messages as (
 
 ),
 
--- A campaign may be known only by a message that names it, from wherever that was heard of.
+-- Waspy lists no campaigns: one is known by the messages that name it, from wherever they were heard of.
 named as (
 
     select
-        messages.provider,
-        messages.account,
-        messages.campaign_id as broadcast_id,
-        min(messages.template_name) as template_name,
-        min(messages.occurred_at) as started_at
+        provider,
+        account,
+        campaign_id,
+        min(template_name) as template_name,
+        min(occurred_at) as started_at
     from messages
-    left join listed
-        on
-            messages.provider = listed.provider
-            and messages.account = listed.account
-            and messages.campaign_id = listed.broadcast_id
-    where messages.campaign_id is not null and listed.broadcast_id is null
-    group by messages.provider, messages.account, messages.campaign_id
+    where campaign_id is not null
+    group by provider, account, campaign_id
 
 ),
 
 broadcasts as (
 
-    select * from listed
-    union all
     select
-        provider,
-        account,
-        broadcast_id,
-        cast(null as text) as name,
-        cast(null as text) as status,
-        template_name,
-        cast(null as text) as template_language,
-        started_at,
-        cast(null as timestamptz) as completed_at,
-        cast(null as bigint) as recipients,
-        cast(null as bigint) as sent,
-        cast(null as bigint) as delivered,
-        cast(null as bigint) as read,
-        cast(null as bigint) as responded,
-        cast(null as bigint) as failed
-    from named
+        coalesce(listed.provider, named.provider) as provider,
+        coalesce(listed.account, named.account) as account,
+        coalesce(listed.broadcast_id, named.campaign_id) as broadcast_id,
+        listed.name,
+        listed.status,
+        coalesce(listed.template_name, named.template_name) as template_name,
+        listed.template_language,
+        coalesce(listed.started_at, named.started_at) as started_at,
+        listed.completed_at,
+        listed.recipients,
+        listed.sent,
+        listed.delivered,
+        listed.read,
+        listed.responded,
+        listed.failed
+    from listed
+    full join named
+        on
+            listed.provider = named.provider
+            and listed.account = named.account
+            and listed.broadcast_id = named.campaign_id
 
 ),
 

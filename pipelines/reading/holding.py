@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -180,7 +181,13 @@ class Holding:
         if table.former and (former := self._former_of(table)):
             former.settled(kept.replacing, kept.same)
             if rows := former.take():
-                self.keep(table.former, Page(rows))
+                self._write_now(table.former, rows)
+
+    def _write_now(self, table: Table, rows: Sequence[Row]) -> None:
+        """Write former values before any load: one that dies when it has overwritten their rows
+        would leave nobody who knows them."""
+        landed, _ = land(self._lander(table), rows, datetime.now(UTC))
+        self.stored.add(table, [self.stored_as(table, record) for record in landed])
 
     def _settle_all(self) -> None:
         for kept in [*self._kept.values()]:

@@ -209,12 +209,9 @@ def resource(
         pull: the pull it belongs to.
         table: the table it fills.
         reader: asks for the pages and hands them to the pull.
-        also: tables that must be loaded together with it, beside its `former`.
+        also: tables that must be loaded together with it.
     """
     import dlt  # slow, and the command line imports rooms
-
-    if table.former:
-        also = (table.former, *also)
 
     async def pages() -> AsyncIterator[Any]:
         reading = asyncio.run_coroutine_threadsafe(pull.read(table, reader, *also), pull.loop)

@@ -11,6 +11,7 @@ from pipelines.provider import Table
 
 if TYPE_CHECKING:
     from pipelines.reading.kept import Of
+    from pipelines.reading.landing import Record
 
 WHOLE_NUMBER = re.compile("[0-9]{1,15}")
 
@@ -25,6 +26,9 @@ class Stored(Protocol):
         self, table: Table, columns: Sequence[str], *, of: Of | None = None
     ) -> list[tuple[Any, ...]]:
         """Columns of every row of the account, or of those with one of some values in a column."""
+
+    def add(self, table: Table, records: Sequence[Record]) -> None:
+        """Write rows now, not with what a pull holds; one whose id is there stays as it is."""
 
     def ids(self, table: Table) -> Iterator[str]:
         """Every id of the account."""

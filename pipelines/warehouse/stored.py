@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.provider import Table
 
 if TYPE_CHECKING:
+    from pipelines.reading.landing import Record
     from pipelines.warehouse.base import Connection, Warehouse
 
 IDS_AT_ONCE = 20_000
@@ -47,6 +48,19 @@ class StoredRows:
         return self._all(
             f'{sql} and "{of[0]}" in (select unnest($2::text[]))', [self._account, list(of[1])]
         )
+
+    def add(self, table: Table, records: Sequence[Record]) -> None:
+        """Write rows now; one whose id is there stays as it is."""
+        known = self.hashes(table, [record.id for record in records])
+        new = [
+            (self._account, *record.values, record.payload, record.row_hash, record.fetched_at)
+            for record in records
+            if record.id not in known
+        ]
+        columns = ("account", *table.columns, "payload", "row_hash", "fetched_at")
+        names = ", ".join(f'"{name}"' for name in columns)
+        self._warehouse.insert(self._connection, f"{self._schema}.{table.name} ({names})", new)
+        self._empty.pop(table.name, None)
 
     def ids(self, table: Table) -> Iterator[str]:
         """Every id of the account: a list of them all would take more memory than the pull."""

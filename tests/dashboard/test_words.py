@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -116,8 +117,9 @@ def test_pages_without_turns_say_that_filters_of_turns_do_not_count(shop: Path) 
         shown = draw(place, page, lang="en", scope="human", clock="business")
         assert shown.text("dc-view").endswith("not counted here: People, Opening hours")
         assert "not counted" not in draw(place, page, lang="en").text("dc-view")
-    health = draw(place, "health", lang="en", provider="kapso").text("dc-view")
-    assert health.endswith("not counted here: kapso")
+    health = draw(place, "health", lang="en", provider="kapso", scope="human").text("dc-view")
+    assert re.search("in “How they got here” only: 22 Oct[^,]+20 Nov[^,]+, kapso", health)
+    assert health.endswith("not counted here: People")
 
 
 def test_where_only_people_count_their_share_is_not_told(shop: Path) -> None:

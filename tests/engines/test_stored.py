@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from place import Place
 
 from pipelines.providers import find
+from pipelines.reading.landing import Lander, Record
 from pipelines.reading.stored import mark_of, whole_number
 from pipelines.warehouse import stored
 
@@ -89,3 +91,22 @@ def test_what_moved_comes_newest_first_with_its_mark_and_the_number_of_the_other
         assert moved(3) == (["7", "6", "5"], 6)
         assert moved(9) == ([*"76543210", "none"], 0)
         assert moved(10) == ([*"76543210", "none"], 0)
+
+
+def test_what_is_written_at_once_is_there_once_and_stays_as_it_was(place: Place) -> None:
+    states, now = WASPY["message_states"], datetime(2026, 3, 20, 12, tzinfo=UTC)
+    lander = Lander(states)
+
+    def told(status: str, message: str = "m") -> Record:
+        row = {"id": f"{message}|sent", "@message_id": message, "@status": status}
+        return lander.record(row, now)
+
+    with place.warehouse.stored(ROOMS["waspy"], "a") as here:
+        assert here.hashes(states, ["m|sent"]) == {}
+        here.add(states, [told("sent")])
+        here.add(states, [told("another"), told("sent", "n")])
+        rows = here.rows(states, ("id", "message_id", "status"))
+        assert sorted(rows) == [("m|sent", "m", "sent"), ("n|sent", "n", "sent")]
+        assert here.hashes(states, ["m|sent"]) == {"m|sent": told("sent").row_hash}
+    [row] = place.rows("select * from raw_waspy.message_states where id = 'm|sent'")
+    assert (row["account"], row["payload"], row["fetched_at"]) == ("a", "{}", now)

@@ -13,9 +13,8 @@ T0 = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 AS_OF = datetime(2026, 3, 20, tzinfo=UTC)
 
 
-@pytest.fixture(scope="module")
-def built(warehouse):
-    w = warehouse
+def answers(w):
+    """Requests, and what answers them or does not."""
     w.asks("burst", 0, 30, 50)
     w.person_replies("burst", 60, 61)
     w.asks("instant", 0)
@@ -43,6 +42,10 @@ def built(warehouse):
             {"status": "failed", "timestamp": "1772452900", "errors": [{"code": 131026}]},
         ],
     )
+
+
+def what_counts(w):
+    """Messages that are history, taken back, or of a type of their own."""
     w.asks("history", 0, kapso_origin="history_sync")
     w.person_replies("history", 60, kapso_origin="history_sync")
     revoked = w.asks("revoked", 0)
@@ -51,6 +54,10 @@ def built(warehouse):
     w.asks("revoked top level", 5, type="revoke", original_message_id=kept)
     w.asks("unknown type", 0, type="hologram")
     w.asks("permission", 0, type="interactive", interactive={"type": "call_permission_reply"})
+
+
+def sessions_and_windows(w):
+    """Silences of a day, and replies near a close of the window."""
     w.person_replies("business first", 0)
     w.asks("business first", 60)
     w.person_replies("business first", 90)
@@ -72,6 +79,9 @@ def built(warehouse):
     w.asks("no channel", 0)
     w.asks("unreadable time", 0, timestamp="yesterday")
 
+
+def waspy_authors(w):
+    """Authors that only Waspy tells, and one second with several messages."""
     w.waspy_thread("campaign")
     w.waspy("campaign", 0)
     w.waspy("campaign", 10, "outbound", type="template", campaign_id="spring")
@@ -86,6 +96,10 @@ def built(warehouse):
     w.waspy_thread("reply before request")
     w.waspy("reply before request", 0, "outbound", id="o", position="1")
     w.waspy("reply before request", 0, id="i", position="2")
+
+
+def waspy_closes(w):
+    """Conversations that were closed and opened again."""
     close = {"status": "resolved", "fetched_at": (T0 + timedelta(hours=5)).isoformat()}
     w.waspy_thread("closed", **close)
     w.waspy("closed", 0)
@@ -102,8 +116,17 @@ def built(warehouse):
     w.waspy("reopened", 8 * HOUR, "outbound")
     w.waspy_thread("body")
     w.waspy("body", 0, id="with body", content={"body": "hola!"})
-    w.build()
-    return w
+
+
+@pytest.fixture(scope="module")
+def built(warehouse):
+    answers(warehouse)
+    what_counts(warehouse)
+    sessions_and_windows(warehouse)
+    waspy_authors(warehouse)
+    waspy_closes(warehouse)
+    warehouse.build()
+    return warehouse
 
 
 def only(turns):

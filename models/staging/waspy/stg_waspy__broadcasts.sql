@@ -6,21 +6,21 @@ messages as (
 
 ),
 
--- The API lists no campaigns: one is known by the messages that name it, and counted from them.
+-- The API lists no campaigns: one is known by the messages that name it, see fct_broadcasts.
 final as (
 
     select
         -- ids
         'waspy' as provider,
         account,
-        {{ clean('campaign_id') }} as broadcast_id,
+        cast(null as text) as broadcast_id,
 
         -- what it is
         cast(null as text) as name,
         cast(null as text) as status,
-        min({{ clean('template_name_snapshot') }}) as template_name,
+        cast(null as text) as template_name,
         cast(null as text) as template_language,
-        min({{ to_message_time('created_at') }}) as started_at,
+        cast(null as timestamptz) as started_at,
         cast(null as timestamptz) as completed_at,
 
         -- counted in the mart
@@ -31,8 +31,7 @@ final as (
         cast(null as bigint) as responded,
         cast(null as bigint) as failed
     from messages
-    where {{ clean('campaign_id') }} is not null
-    group by account, {{ clean('campaign_id') }}
+    where false
 
 )
 

@@ -10,6 +10,7 @@ from typing import Any
 from place import Place
 
 from pipelines.errors import Unreachable
+from pipelines.failpoint import arm
 from pipelines.providers.waspy import PROVIDER
 from pipelines.providers.waspy.readings import OLDER, RECENT, START, Checkpoint, Reading
 from pipelines.providers.waspy.simulator_story import conversation_id, message_id
@@ -292,3 +293,19 @@ def test_a_status_that_a_newer_one_replaced_stays_known(shop: Shop) -> None:
     replaced |= {f"{i}|{was}" for i, was in between.items() if after[i] != was}
     assert len(replaced) > 1
     assert shop.rows("message_states").keys() == replaced
+
+
+def test_what_a_status_was_is_known_before_a_load_can_overwrite_it(shop: Shop) -> None:
+    end = shop.clock.now
+    shop.clock.now = end - HOUR
+    shop.sync()
+    before = statuses(shop)
+    shop.clock.now = end
+    arm("load.extracted=raise")
+    assert shop.sync().error is not None
+    arm("")
+    assert statuses(shop) == before
+    known = shop.rows("message_states").keys()
+    shop.sync()
+    after = statuses(shop)
+    assert known == {f"{i}|{was}" for i, was in before.items() if after[i] != was} != set()
