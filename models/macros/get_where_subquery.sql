@@ -7,7 +7,7 @@
     {%- set node = graph.nodes.get('model.doblecheck.' ~ relation.identifier) if execute -%}
     {%- set is_kept = node and node.config.materialized in ('incremental', 'view') -%}
     {%- if is_kept and 'thread_key' in node.columns and not builds_everything() -%}
-        {%- do conditions.append('thread_key in ' ~ touched(node.config.meta.get('kind', 'thread_key'))) -%}
+        {%- do conditions.append('thread_key in ' ~ touched(node.config.meta.get('threads', 'thread_key'))) -%}
     {%- endif -%}
     {%- if conditions -%}
         {{ return('(select * from ' ~ relation ~ ' where ' ~ conditions | join(' and ') ~ ') as looked_at') }}

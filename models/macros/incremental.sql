@@ -37,7 +37,7 @@
         on_schema_change='fail',
         pre_hook=in_one(before + noting + [forgetting]),
         post_hook=[in_one(noting + after)] + ([after_commit('{{ known_to_planner() }}')] if notes or before or after else []),
-        meta={'kind': kind or column},
+        meta={'threads': kind} if kind else {},
         tags=tags,
         indexes=[{'columns': [column]}] if target.type == 'postgres' else [],
     ) }}

@@ -88,3 +88,17 @@ def test_nobody_notes_what_a_model_beside_it_makes_anew(project: Any) -> None:
         if writer != reader and writer not in before[reader] and reader not in before[writer]
     }
     assert side_by_side == set()
+
+
+def test_tests_of_what_is_new_look_for_threads_among_threads(project: Any) -> None:
+    """A generic test that looks for threads among keys of another kind finds none, and passes."""
+    told = {n.name: n.config.meta.get("threads", "thread_key") for n in models(project).values()}
+    kept_by_thread = re.compile(r"by\('thread_key', kind='(\w+)'")
+    of_their_own = {
+        node.name: kinds[1]
+        for node in models(project).values()
+        if (kinds := kept_by_thread.search(node.raw_code))
+    }
+    assert of_their_own.keys() == {"fct_messages", "fct_template_sends"}
+    assert {name: kind for name, kind in told.items() if kind != "thread_key"} == of_their_own
+    assert all(set(node.config.meta) <= {"threads"} for node in models(project).values())
