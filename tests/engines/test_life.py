@@ -15,7 +15,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from engines.test_erase import NAME, TEXT, contents, webhook, with_a_canary
+from engines.erase_stage import NAME, TEXT, contents, webhook, with_a_canary
 from real_postgres import Server
 
 from pipelines.providers import find
