@@ -6,9 +6,12 @@ HTTP answer                                  what the caller sees
                                              account, fail without a request
 403, 404                                     Unavailable
 400, 422 with a cursor / without             BadCursor / BadRequest
-429, 5xx, cut off, slow, not JSON            tried again, then Unreachable or BadPayload
+429                                          asked again when it says, then Unreachable
+5xx, cut off, slow, not JSON                 tried again, then Unreachable or BadPayload
 a page with rows that are not JSON           tried again, then Answer; those rows are Unreadable
 one thing that is not quite JSON             tried again, then Answer; it is Unreadable
+
+Where a provider hands through what another one says, its room tells which status is meant.
 """
 
 from __future__ import annotations
@@ -50,6 +53,8 @@ logging.getLogger("httpx").setLevel(logging.WARNING)
 
 TRIES = 6
 BODY_TRIES = 3
+THROTTLES = 20
+"""Waits that one request keeps when the provider asks for them: twenty minutes as a rule."""
 TOTAL_SECONDS = 60.0
 MAX_WAIT_SECONDS = 120.0
 MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -73,14 +78,47 @@ class Answer:
     fetched_at: datetime
 
 
+Means = Callable[[int, bytes], int]
+
+
 class _TryAgain(Exception):
     """An answer that another try may better; it never leaves this module."""
 
     def __init__(
-        self, error: ProviderError, *, wait: float | None = None, is_body: bool = False
+        self,
+        error: ProviderError,
+        *,
+        wait: float | None = None,
+        is_body: bool = False,
+        is_throttle: bool = False,
     ) -> None:
         super().__init__(str(error))
-        self.error, self.wait, self.is_body = error, wait, is_body
+        self.error, self.wait = error, wait
+        self.is_body, self.is_throttle = is_body, is_throttle
+
+
+@dataclass
+class _Tries:
+    """What became of the tries of one question. Failures in between do not make a body worse, and
+    a wait that the provider asks for is no failure."""
+
+    failed: int = 0
+    bodies: int = 0
+    throttled: int = 0
+
+    @property
+    def is_last_body(self) -> bool:
+        """Whether a body that is no answer would be the last one."""
+        return self.failed + 1 == TRIES or self.bodies + 1 == BODY_TRIES
+
+    def count(self, again: _TryAgain) -> None:
+        self.failed += not again.is_throttle
+        self.bodies += again.is_body
+        self.throttled += again.is_throttle
+
+    @property
+    def are_over(self) -> bool:
+        return self.failed == TRIES or self.bodies == BODY_TRIES or self.throttled > THROTTLES
 
 
 @dataclass(frozen=True)
@@ -101,6 +139,7 @@ class _Shared:
         ended: what ended the account; later calls raise it without a request.
         requests: made so far.
         is_stopping: the run is asked to end.
+        is_drained: a request waited as long as one may, and nothing was answered since.
         asking: the calls that go on, each within a time limit that a stop sets.
     """
 
@@ -109,6 +148,7 @@ class _Shared:
     ended: ProviderError | None = None
     requests: int = 0
     is_stopping: bool = False
+    is_drained: bool = False
     asking: set[asyncio.Timeout] = field(default_factory=set)
 
 
@@ -122,6 +162,7 @@ class Transport:
         requests_per_minute: the plan's quota.
         concurrency: requests in the air at once.
         retry_seconds: the wait before a second try; it doubles with every further one.
+        means: the status that an error's answer stands for, from its own status and its body.
         carrier: brings a request to the host and its answer back; by default aiohttp's
             connections. It follows no redirect, so the key can't travel to another host.
     """
@@ -135,11 +176,12 @@ class Transport:
         requests_per_minute: int,
         concurrency: int,
         retry_seconds: float = 0.5,
+        means: Means = lambda status, body: status,
         carrier: httpx.AsyncBaseTransport | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        self._title = title
+        self._title, self._means = title, means
         self._headers = httpx.Headers({"Accept-Encoding": "gzip, deflate", **headers})
         self._base = base_url.rstrip("/")
         self._shared = _Shared(
@@ -227,20 +269,19 @@ class Transport:
             self._shared.asking.discard(limit)
 
     async def _tries(self, ask: _Ask) -> Answer:
-        bodies = 0  # that were no answer; a server that failed in between does not make one worse
-        for attempt in range(1, TRIES + 1):
+        tries = _Tries()
+        while True:
             if self._shared.is_stopping:
                 raise Stopped
-            is_last = attempt == TRIES
             try:
                 async with self._shared.gate.turn():
-                    return await self._once(ask, is_last_body=is_last or bodies + 1 == BODY_TRIES)
+                    return await self._once(ask, is_last_body=tries.is_last_body)
             except _TryAgain as again:
-                bodies += again.is_body
-                if is_last or bodies == BODY_TRIES:
+                tries.count(again)
+                if tries.are_over or (again.is_throttle and self._shared.is_drained):
+                    self._shared.is_drained |= again.is_throttle
                     raise self._final(again.error) from None
-                await self._pause(again.wait, attempt)
-        raise AssertionError  # the last attempt returns or raises
+                await self._pause(again.wait, tries.failed + tries.throttled)
 
     def _final(self, error: ProviderError) -> ProviderError:
         if error.ends_account:
@@ -276,6 +317,7 @@ class Transport:
             remaining=_number(response, "x-ratelimit-remaining"),
         )
         self._check(response, body, ask.path, ask.params)
+        self._shared.is_drained = False
         return Answer(self._decode(body, ask, is_last=is_last_body), datetime.now(UTC))
 
     async def _fetch(self, path: str, params: Mapping[str, str]) -> tuple[httpx.Response, bytes]:
@@ -318,9 +360,10 @@ class Transport:
     def _check(
         self, response: httpx.Response, body: bytes, path: str, params: Mapping[str, str]
     ) -> None:
-        status, where = response.status_code, f"({response.status_code} on GET {_public(path)})"
+        where = f"({response.status_code} on GET {_public(path)})"
         if response.is_success:
             return
+        status = self._means(response.status_code, body)
         if status == 401:
             raise self._final(
                 Unauthorized(
@@ -336,12 +379,13 @@ class Transport:
                 status=status,
             )
         if status == 429 or status >= 500:
+            lasts = "asks to wait" if status == 429 else f"fails after {TRIES} tries"
             raise _TryAgain(
                 Unreachable(
-                    f"{self._title} still fails after {TRIES} tries {where}",
-                    hint="the next run goes on from here",
+                    f"{self._title} still {lasts} {where}", hint="the next run goes on from here"
                 ),
                 wait=_retry_after(response) if status in (429, 503) else None,
+                is_throttle=status == 429,
             )
         if {"after", "cursor"} & params.keys():
             raise BadCursor(f"{self._title} no longer accepts a saved cursor {where}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import traceback
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
@@ -22,7 +23,7 @@ from pipelines.errors import (
     Unavailable,
     Unreachable,
 )
-from pipelines.reading.transport import TRIES, Transport
+from pipelines.reading.transport import THROTTLES, TRIES, Transport
 from pipelines.salvage import Unreadable
 
 KEY = "CANARY-key-4711"
@@ -85,6 +86,10 @@ def failing(times: int, response: Callable[[], httpx.Response]) -> Answer:
     return lambda n: response() if n <= times else httpx.Response(200, json={"data": []})
 
 
+def bad_gateway() -> httpx.Response:
+    return httpx.Response(502, html="<html>")
+
+
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 def test_a_passing_failure_is_tried_again(status: int) -> None:
     body, requests, _ = ask(failing(2, lambda: httpx.Response(status, text="Bad Gateway")))
@@ -93,7 +98,7 @@ def test_a_passing_failure_is_tried_again(status: int) -> None:
 
 def test_a_lasting_failure_ends_after_six_tries() -> None:
     with pytest.raises(Unreachable) as caught:
-        ask(lambda n: httpx.Response(502, html="<html>"))
+        ask(lambda n: bad_gateway())
     assert caught.value.requests == TRIES  # type: ignore[attr-defined]
 
 
@@ -130,8 +135,56 @@ def test_a_wait_until_a_time_is_measured_by_the_clock_that_told_it(ahead: int) -
 def test_a_provider_that_asks_for_no_wait_is_asked_ever_less_often_all_the_same() -> None:
     no_wait = httpx.Response(429, headers={"Retry-After": "0"})
     _, requests, slept = ask(failing(5, lambda: no_wait))
-    assert requests == TRIES
+    assert requests == 6
     assert 0.5 * 15.5 <= slept <= 15.5
+
+
+def test_waits_that_are_asked_for_use_up_no_try() -> None:
+    wait = httpx.Response(429, headers={"Retry-After": "60"})
+    answers = {**dict.fromkeys(range(1, 21), wait), **dict.fromkeys(range(21, 26), bad_gateway())}
+    body, requests, slept = ask(lambda n: answers.get(n, httpx.Response(200, json=[])))
+    assert (body, requests) == ([], 26)
+    assert slept == pytest.approx(20 * 60, abs=120)
+
+
+def test_a_provider_that_only_ever_asks_to_wait_is_waited_for_once() -> None:
+    answers = itertools.chain([429] * (THROTTLES + 3), [200], itertools.repeat(429))
+    seen: list[int] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        seen.append(next(answers))
+        return httpx.Response(seen[-1], json=[])
+
+    async def go() -> list[tuple[str, int]]:
+        async with Transport(
+            title="Shop",
+            base_url="https://api.example",
+            headers={},
+            requests_per_minute=1000,
+            concurrency=1,
+            carrier=httpx.MockTransport(handle),
+            clock=(time := Time()),
+            sleep=time.sleep,
+        ) as transport:
+            told = []
+            for _ in range(5):
+                before = len(seen)
+                try:
+                    await transport.get("/list")
+                except Unreachable as error:
+                    told.append((str(error), len(seen) - before))
+                else:
+                    told.append(("well", len(seen) - before))
+            return told
+
+    gives_up = "Shop still asks to wait (429 on GET /list)"
+    assert asyncio.run(go()) == [
+        (gives_up, THROTTLES + 1),
+        (gives_up, 1),
+        (gives_up, 1),
+        ("well", 1),
+        (gives_up, THROTTLES + 1),
+    ]
 
 
 @pytest.mark.parametrize(

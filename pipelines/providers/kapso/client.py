@@ -18,6 +18,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+import orjson
+
 from pipelines.cursors import Page
 from pipelines.errors import Unavailable
 from pipelines.provider import Row
@@ -28,6 +30,12 @@ PLATFORM = "/platform/v1"
 LEGACY = "/api/v1"
 LIMIT = 100
 """More than 100 is answered with 400, not clamped."""
+
+META_TRIES_AGAIN = frozenset({1, 2, 4, 80007, 130429, 131048, 131056})
+"""Meta's codes of what passes: a fault of its own, a limit of a number or a business account."""
+
+META_REFUSES = frozenset({0, 3, 10, 190, *range(200, 300)})
+"""Meta's codes of a token that is no longer good, or may not do this."""
 
 _PAGE = "page:"
 Params = Mapping[str, str | int | None]
@@ -245,6 +253,25 @@ def _position(cursor: str | None, first: Params) -> Params:
     return {"limit": LIMIT, "after": cursor}
 
 
+def meant(status: int, body: bytes) -> int:
+    """The status that an error's answer stands for.
+
+    Kapso's proxy hands Meta's errors through: `{"error": {"code": 190, "message": …}}` with a 401
+    speaks of the number's own token, which Kapso keeps, and never of the project's key. What Meta
+    limits is a number or a business account: the other lists need not wait for it.
+    """
+    try:
+        error = orjson.loads(body).get("error")
+    except (orjson.JSONDecodeError, AttributeError):
+        return status
+    code = error.get("code") if isinstance(error, dict) else None
+    if not isinstance(code, int):
+        return status
+    if code in META_TRIES_AGAIN:
+        return 502
+    return 403 if code in META_REFUSES else status
+
+
 @asynccontextmanager
 async def connect(account: Account) -> AsyncIterator[Kapso]:
     """A client of an account's project.
@@ -259,6 +286,7 @@ async def connect(account: Account) -> AsyncIterator[Kapso]:
         requests_per_minute=account.requests_per_minute,
         concurrency=account.concurrency,
         retry_seconds=account.retry_seconds,
+        means=meant,
     )
     async with transport:
         legacy = transport.beside(account.legacy_base_url or account.base_url)

@@ -303,3 +303,44 @@ def test_a_long_list_without_an_order_is_read_once_a_day(shop: Shop) -> None:
         asked.append(len(asked_for(app, "/customers")))
     assert asked == [3, 0, 3]
     assert len(shop.rows("customers")) == 250
+
+
+# What Meta says through Kapso's proxy
+
+
+def meta_refuses(status: int, code: int) -> Any:
+    body = {"error": {"message": "(#) no", "type": "OAuthException", "code": code}}
+    return lambda asked, _: (
+        instead(body, status=status) if asked.path.endswith("/message_templates") else None
+    )
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, 190), (400, 190), (400, 200), (500, 10)])
+def test_a_token_that_meta_refuses_ends_one_list_and_is_not_taken_for_the_key(
+    shop: Shop, status: int, code: int
+) -> None:
+    app = shop.app(faults=meta_refuses(status, code))
+    report = shop.sync(app, resources=only("phone_numbers", "messages", "calls", "templates"))
+    errors = {name: outcome.error for name, outcome in report.outcomes.items() if outcome.error}
+    assert set(errors) <= {"templates"}  # unless the older API still has them
+    assert not any(isinstance(error, Unauthorized) for error in errors.values())
+    assert len(shop.rows("messages")) == len(shop.world.messages)
+    assert len(asked_for(app, "/message_templates")) == len(wabas(shop))
+
+
+@pytest.mark.parametrize("code", [4, 80007, 130429])
+def test_a_limit_of_metas_is_tried_again(shop: Shop, code: int) -> None:
+    seen: list[str] = []
+
+    def faults(asked: Asked, count: int) -> Change | None:
+        change: Change | None = meta_refuses(400, code)(asked, count)
+        seen.extend([asked.path] if change else [])
+        return change if len(seen) <= 2 else None
+
+    report = shop.sync(shop.app(faults=faults), resources=only("phone_numbers", "templates"))
+    assert well(report).outcomes["templates"].note is None  # not from the older API
+    assert len(seen) > 2
+
+
+def wabas(shop: Shop) -> set[str]:
+    return {row["business_account_id"] for row in shop.rows("phone_numbers").values()}
