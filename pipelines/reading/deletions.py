@@ -12,12 +12,12 @@ for nothing, and at the end the row is asked for by its id.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence, Set
 
 from pipelines.cursors import Fetch, Page
 from pipelines.provider import GONE, Row, Table
 from pipelines.reading.pull import Pull
+from pipelines.reading.together import failures, together
 
 MOST_MISSED = 1000
 """Absences remembered at once, and rows asked for in a run; the others get their turn later."""
@@ -79,6 +79,8 @@ class Deletions:
         Args:
             listed: ids that the provider showed, complete or not.
             is_complete: whether it showed all that it has.
+
+        A row whose answer fails is noted, and asked for again after the next complete reading.
         """
         gone = self._gone()
         self._mark(dict.fromkeys(gone.keys() & listed))
@@ -88,11 +90,18 @@ class Deletions:
     async def _miss(self, absent: Collection[str]) -> None:
         """Ask for what is absent a second time, and remember what is for the first time."""
         again = sorted(i for i in absent if i in self._missed)
-        are_there = await _each(self._is_there, again)
-        self._mark({i: self._missed[i] for i, is_there in are_there.items() if not is_there})
+        answers = dict(zip(again, await together(map(self._is_there, again)), strict=True))
+        self._mark({i: self._missed[i] for i, is_there in answers.items() if is_there is False})
+        failed = {i: self._missed[i] for i, error in answers.items() if failures([error])}
         now = self._pull.now.isoformat()
-        first = sorted(i for i in absent if i not in self._missed)[:MOST_MISSED]
-        self._pull.positions.setdefault(self._table.name, {})["missed"] = dict.fromkeys(first, now)
+        first = sorted(i for i in absent if i not in self._missed)[: MOST_MISSED - len(failed)]
+        missed = {**failed, **dict.fromkeys(first, now)}
+        self._pull.positions.setdefault(self._table.name, {})["missed"] = missed
+        if failed:
+            self._pull.outcomes[self._table.name].note = (
+                f"whether {len(failed)} of them are still there could not be asked: "
+                f"{failures([*answers.values()])[0]}"
+            )
 
     def _gone(self) -> Mapping[str, str]:
         """id → since when it was missed, of the rows that are marked as gone."""
@@ -112,18 +121,3 @@ class Deletions:
             for identity, missed in sorted(since.items())
         ]
         self._pull.take(GONE, Page(rows))
-
-
-async def _each(ask: IsThere, identities: Sequence[str]) -> dict[str, bool]:
-    """What each answers.
-
-    Raises:
-        ProviderError: the first failure, after all have ended.
-    """
-    answers = await asyncio.gather(*map(ask, identities), return_exceptions=True)
-    found = {}
-    for identity, answer in zip(identities, answers, strict=True):
-        if isinstance(answer, BaseException):
-            raise answer
-        found[identity] = answer
-    return found

@@ -68,6 +68,7 @@ class Provider:
     events: list[Callable[[Provider], None]] = field(default_factory=list)
     fails_at: int | None = None
     hidden: set[str] = field(default_factory=set)
+    mute: set[str] = field(default_factory=set)
 
     def add(self, name: str) -> None:
         self.keys.setdefault(name, max(self.keys.values(), default=0) + 1)
@@ -94,6 +95,8 @@ class Provider:
         return Page(rows, following if more else None)
 
     async def has(self, name: str) -> bool:
+        if name in self.mute:
+            raise Unreachable("no answer")
         return name in self.keys
 
 
@@ -105,6 +108,7 @@ class Account:
     memory: Memory = field(default_factory=Memory)
     positions: dict[str, dict[str, Any]] = field(default_factory=dict)
     days: int = 0
+    note: str | None = None
 
     def sync(self, *, asks: bool = True) -> None:
         """A day later: a pull of the whole list. `asks`: rows can be asked for one by one."""
@@ -127,6 +131,7 @@ class Account:
             held = self.memory.tables.setdefault(table.name, {})
             held |= {row["id"]: row for part in pull.drain(table) for row in part.to_pylist()}
         self.positions = json.loads(json.dumps(pull.positions))
+        self.note = pull.outcomes[THINGS.name].note
 
     def _pull(self) -> Pull:
         return Pull(
@@ -239,6 +244,24 @@ def test_what_no_list_shows_but_answers_by_its_id_is_not_marked() -> None:
     for _ in range(4):
         shop.sync()
     assert shop.gone == set()
+
+
+def test_a_row_that_can_not_be_asked_for_keeps_no_other_from_being_marked() -> None:
+    shop = account(3, 10)
+    shop.sync()
+    for name in ("r2", "r4", "r6"):
+        shop.provider.remove(name)
+    shop.provider.mute = {"r4"}
+    shop.sync()
+    shop.sync()
+    assert shop.gone == {"r2", "r6"}
+    assert "whether 1 of them are still there" in (shop.note or "")
+    shop.provider.mute = set()
+    shop.sync()
+    assert shop.gone == {"r2", "r4", "r6"}
+    assert shop.note is None
+    since = {row["missed_since"] for row in shop.memory.tables["gone"].values()}
+    assert since == {(NOW + 2 * DAY).isoformat()}
 
 
 def test_what_comes_back_is_no_longer_marked() -> None:

@@ -7,7 +7,6 @@ warehouse lacks, or has in another status, is fetched one by one in the project'
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -17,13 +16,14 @@ from typing import TYPE_CHECKING
 import dlt
 
 from pipelines.cursors import Page, follow
-from pipelines.errors import Unavailable
+from pipelines.errors import ProviderError, Unavailable
 from pipelines.provider import Row, Table
 from pipelines.providers.kapso.client import Kapso
 from pipelines.providers.kapso.per_number import NumberReader
 from pipelines.providers.kapso.tables import CALLS, CONVERSATIONS, MESSAGES
 from pipelines.reading.gate import Urgency, urgent
 from pipelines.reading.pull import Pull, resource
+from pipelines.reading.together import failures, together
 
 if TYPE_CHECKING:
     from dlt.sources import DltResource
@@ -43,12 +43,20 @@ class _RangeReader:
         self._pull = pull
         self._api: Kapso = pull.client
         self._numbers = NumberReader(pull)
+        self._failed: list[ProviderError] = []
 
     async def conversations(self) -> None:
         await self._each_day(CONVERSATIONS, self._conversations)
 
     async def messages(self) -> None:
+        """Messages of the range.
+
+        Raises:
+            ProviderError: the list failed; or single messages did, and the others are read.
+        """
         await self._each_day(MESSAGES, self._messages)
+        for failure in self._failed:
+            raise failure
 
     async def calls(self) -> None:
         await self._each_day(CALLS, self._calls)
@@ -89,28 +97,35 @@ class _RangeReader:
                 self._pull.keep(
                     MESSAGES, replace(page, rows=[r for r in page.rows if not _has_id(r)])
                 )
-                await asyncio.gather(*map(self._message, self._news(page.rows)))
+                asked = await together(self._message(*news) for news in self._news(page.rows))
+                self._failed += failures(asked)
+                if asked and len(failures(asked)) == len(asked):
+                    raise self._failed[-1]  # it is not the messages that fail
 
         await self._pull.each(MESSAGES, await self._numbers.ids(), read)
 
-    def _news(self, rows: Sequence[Row]) -> list[Row]:
-        """The rows that the warehouse lacks, or has in another status."""
+    def _news(self, rows: Sequence[Row]) -> list[tuple[Row, bool]]:
+        """The rows that the warehouse lacks, or has in another status; whether it lacks them."""
         told = [row for row in rows if _has_id(row)]
         ids = [str(row["id"]) for row in told]
         stored = self._pull.current(MESSAGES, ("id", "kapso_status"), of=("id", ids))
         known = {row[0]: row[1] for row in stored}
-        return [r for r in told if known.get(str(r["id"]), "unknown") != _status(r)]
+        return [
+            (row, str(row["id"]) not in known)
+            for row in told
+            if known.get(str(row["id"]), "unknown") != _status(row)
+        ]
 
-    async def _message(self, row: Row) -> None:
-        """Take one message in the project's words; as the number's list tells it when it is gone
-        from there."""
+    async def _message(self, row: Row, is_new: bool) -> None:
+        """Take one message in the project's words. When it is gone from there, a new one is taken
+        as the number's list tells it, and what is stored stays: it tells more."""
         try:
-            page = await self._api.message(str(row["id"]))
+            self._pull.take(MESSAGES, await self._api.message(str(row["id"])))
         except Unavailable as error:
             if error.status != 404:
                 raise
-            page = Page([row])
-        self._pull.take(MESSAGES, page)
+            if is_new:
+                self._pull.take(MESSAGES, Page([row]))
 
 
 def _has_id(row: object) -> bool:

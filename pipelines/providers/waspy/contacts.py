@@ -21,6 +21,7 @@ from pipelines.providers.waspy.client import LIMIT, Numbered, Waspy
 from pipelines.providers.waspy.tables import CONTACTS, CONVERSATIONS
 from pipelines.reading.deletions import Deletions, ids_of
 from pipelines.reading.pull import Pull
+from pipelines.reading.together import failures, together
 from pipelines.salvage import Unreadable
 from pipelines.times import is_due
 
@@ -200,13 +201,19 @@ class ContactReader:
         return answer
 
     async def _look_up_unknown(self) -> None:
-        """Ask for the contacts that conversations name and no list has shown yet."""
+        """Ask for the contacts that conversations name and no list has shown yet.
+
+        Raises:
+            ProviderError: of one; what the others told is taken.
+        """
         await self._pull.finished(CONVERSATIONS.name)
         named = self._pull.lacking(CONVERSATIONS, "contact_id", of=CONTACTS)
         gone = set(self._position.get("gone", ()))
         unknown = sorted(identity for identity in named - gone if identity)
-        missing = await asyncio.gather(*map(self._look_up, unknown[:SINGLE_LOOKUPS]))
-        self._position["gone"] = sorted(gone | {identity for identity in missing if identity})
+        answers = await together(map(self._look_up, unknown[:SINGLE_LOOKUPS]))
+        self._position["gone"] = sorted(gone | {i for i in answers if isinstance(i, str)})
+        for failure in failures(answers):
+            raise failure
 
     async def _is_there(self, identity: str) -> bool:
         return await self._look_up(identity) is None

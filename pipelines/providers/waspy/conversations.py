@@ -7,7 +7,6 @@ is asked for by its id.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -20,6 +19,7 @@ from pipelines.providers.waspy.tables import CONVERSATION_STATES, CONVERSATIONS
 from pipelines.providers.waspy.unreadable import see
 from pipelines.reading.pull import Pull
 from pipelines.reading.states import newest_states, note_states
+from pipelines.reading.together import failures, together
 from pipelines.reading.walks import Position, Refresh
 from pipelines.times import parse_time, sortable
 
@@ -80,11 +80,12 @@ class ConversationReader:
                 seen |= set(_identified(page.rows)) | see(self._pull, page.rows)
                 if self._pull.is_paused():
                     return False
-        lookups = map(self._look_up, sorted(were_live - seen))
-        results = await asyncio.gather(*lookups, return_exceptions=True)
-        for failure in (result for result in results if isinstance(result, BaseException)):
-            raise failure
-        return all(results)
+        answers = await together(map(self._look_up, sorted(were_live - seen)))
+        if failed := failures(answers):  # they stay live, and are asked for by the next sweep
+            self._pull.outcomes[
+                CONVERSATIONS.name
+            ].note = f"{len(failed)} that were live could not be asked for: {failed[0]}"
+        return all(answers)
 
     def _live(self) -> set[str]:
         """Conversations that are live as far as the warehouse knows."""

@@ -82,9 +82,21 @@ class MessageReader:
             await self._refresh(refresh, rest)
         self._note_given_up()
         if unreadable.is_nameless:
-            outcome = self._pull.outcomes[MESSAGES.name]
-            outcome.is_complete, outcome.note = False, NAMELESS
+            self._lacks(NAMELESS)
+        if lack := self._unlisted():
+            self._lacks(lack)
         self._tell_failures()
+
+    def _lacks(self, note: str) -> None:
+        outcome = self._pull.outcomes[MESSAGES.name]
+        outcome.is_complete, outcome.note = False, note
+
+    def _unlisted(self) -> str | None:
+        """Why there may be conversations whose messages were not asked for."""
+        if CONVERSATIONS.name not in self._pull.wanted:
+            return f"add {CONVERSATIONS.name} to `resources`: they tell which messages are new"
+        listed = self._pull.outcomes[CONVERSATIONS.name]
+        return None if listed.is_complete else f"{CONVERSATIONS.name} are not read to their end"
 
     def _note_given_up(self) -> None:
         last = str(MAX_ATTEMPTS)
@@ -103,8 +115,7 @@ class MessageReader:
             return
         if not (self._pull.has_enough() and self._pull.has_more):
             raise error
-        outcome = self._pull.outcomes[MESSAGES.name]
-        outcome.is_complete, outcome.note = False, str(error)
+        self._lacks(str(error))
 
     async def read_range(self) -> None:
         """Read again, whole, every conversation that was going on in the pull's span."""

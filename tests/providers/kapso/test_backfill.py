@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pipelines.errors import Unavailable
+from collections.abc import Callable
+
+from pipelines.errors import Unavailable, Unreachable
 from pipelines.providers.kapso.simulator_rows import phone_number_id
 from pipelines.simulation import Asked, Change, broken, with_rows
 
@@ -49,3 +51,37 @@ def test_rows_that_cannot_be_asked_for_by_an_id_are_kept_aside(shop: Shop) -> No
     reasons = {row["reason"] for row in shop.rows("rejected").values()}
     assert len(reasons) == len(shop.rows("rejected")) == 3
     assert {"no id", "not an object"} < reasons
+
+
+def one_message(*wamids: str, status: int) -> Callable[[Asked, int], Change | None]:
+    def faults(asked: Asked, _: int) -> Change | None:
+        is_one = "/messages/" in asked.path and asked.path.endswith(wamids)
+        return broken(status) if is_one else None
+
+    return faults
+
+
+def test_messages_that_never_answer_hide_no_other_and_no_other_day(shop: Shop) -> None:
+    within = [m for m in shop.world.messages if SPAN[0] <= m.inserted_at < SPAN[1]]
+    mute = {within[5].id, within[-5].id}
+    app = shop.app(faults=one_message(*mute, status=500))
+    report = shop.sync(app, resources=only("messages"), span=SPAN)
+    outcome = report.outcomes["messages"]
+    assert isinstance(outcome.error, Unreachable)
+    assert not outcome.is_complete
+    assert shop.rows("messages").keys() == {m.id for m in within} - mute
+
+
+def test_a_message_that_is_gone_keeps_what_is_stored_of_it(shop: Shop) -> None:
+    shop.sync(resources=only("phone_numbers", "messages"))
+    before = shop.rows("messages")
+    some = sorted(i for i, row in before.items() if row["kapso_origin"])[:3]
+    stale = "update raw_kapso.messages set kapso_status = 'sent' where id = $1"
+    with shop.warehouse.connect() as connection:
+        for wamid in some:
+            connection.execute(stale, [wamid])
+    span = (ENDS_AT - 40 * DAY, ENDS_AT)
+    app = shop.app(faults=one_message(*some, status=404))
+    assert shop.sync(app, resources=only("messages"), span=span).is_ok
+    for wamid in some:
+        assert shop.rows("messages")[wamid]["kapso_origin"] == before[wamid]["kapso_origin"]

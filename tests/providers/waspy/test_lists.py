@@ -10,12 +10,12 @@ from typing import Any
 import orjson
 import pytest
 
-from pipelines.errors import BadPayload
+from pipelines.errors import BadPayload, Unreachable
 from pipelines.providers.waspy import client, contacts
 from pipelines.providers.waspy.simulator_rows import agent_id, contact_id
 from pipelines.providers.waspy.simulator_story import conversation_id
 from pipelines.reading.pull import Pull
-from pipelines.simulation import Fault, instead
+from pipelines.simulation import Fault, broken, instead
 from pipelines.simulation.asking import Answer, Asked, Change
 from pipelines.world import Thread, ThreadChange, World
 
@@ -292,3 +292,77 @@ def test_a_long_list_of_contacts_is_scanned_in_several_pulls_of_one_run(
     (state,) = shop.warehouse.sync_states(shop.room, "shop")
     assert state.is_complete
     assert state.position["surplus"] == 0
+
+
+def fails(*identities: str) -> Fault:
+    """Whoever asks for one of these things gets no answer."""
+
+    def change(asked: Asked, answer: Answer) -> Answer:
+        return replace(answer, status=500) if asked.path.endswith(identities) else answer
+
+    return Fault(change, times=None)
+
+
+def test_a_conversation_that_never_answers_is_told_and_hides_no_other(shop: Shop) -> None:
+    world = shop.world
+    shop.sync()
+    live = sorted(i for i, row in shop.rows("conversations").items() if row["status"] == "open")
+    gone = {t.contact_id for t in world.threads if conversation_id(t) in live[:3]}
+    shop.world = world.without(contacts=sorted(gone))
+    left = sorted(i for i in live if i in erased_ids(world, gone))
+    report = shop.sync(shop.app(faults=[fails(left[0])]), after=HOUR)
+    outcome = report.outcomes["conversations"]
+    assert outcome.is_complete
+    assert "1 that were live could not be asked for" in (outcome.note or "")
+    deleted = {i for i in left if states_of(shop, i)[-1] == "deleted"}
+    assert deleted == set(left[1:])
+    again = shop.app()
+    shop.sync(again, after=HOUR + timedelta(minutes=5))
+    assert not [seen for seen in again.state.requests if seen.query.get("status")]
+    assert shop.sync(after=2 * HOUR + timedelta(minutes=1)).outcomes["conversations"].note is None
+    assert states_of(shop, left[0])[-1] == "deleted"
+
+
+def erased_ids(world: World, contacts: set[str]) -> set[str]:
+    return {conversation_id(thread) for thread in world.threads if thread.contact_id in contacts}
+
+
+def test_a_contact_that_never_answers_keeps_no_other_from_being_looked_up(shop: Shop) -> None:
+    shop.sync(resources=frozenset({"conversations"}))
+    unlisted = sorted({row["contact_id"] for row in shop.rows("conversations").values()})[:3]
+
+    def hide(asked: Asked, answer: Answer) -> Answer:
+        if not asked.path.endswith("/contacts"):
+            return answer
+        body = orjson.loads(answer.body)
+        body["data"] = [row for row in body["data"] if row["id"] not in unlisted]
+        body["meta"]["total"] -= len(unlisted)
+        return replace(answer, body=orjson.dumps(body))
+
+    gone = Fault(broken(404), unlisted[1], times=None)
+    faults = [gone, fails(unlisted[0]), Fault(hide, "/contacts", times=None)]
+    report = shop.sync(shop.app(faults=faults))
+    assert isinstance(report.outcomes["contacts"].error, Unreachable)
+    assert unlisted[2] in shop.rows("contacts")
+    app = shop.app(faults=faults)
+    shop.sync(app, after=timedelta(minutes=5))
+    asked = {seen.path.split("/")[-1] for seen in app.state.requests if "/contacts/" in seen.path}
+    assert asked == {unlisted[0]}  # what is gone is remembered
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_messages_without_their_conversations_are_told_to_be_incomplete(
+    shop: Shop, is_stored: bool
+) -> None:
+    if is_stored:
+        shop.sync()
+    outcome = shop.sync(resources=frozenset({"messages"})).outcomes["messages"]
+    assert not outcome.is_complete
+    assert "add conversations to `resources`" in (outcome.note or "")
+
+
+def test_messages_are_not_complete_when_the_list_of_conversations_broke_off(shop: Shop) -> None:
+    fault = Fault(instead({"data": None}), path="/conversations", request=2, times=3)
+    outcome = shop.sync(shop.app(faults=[fault])).outcomes["messages"]
+    assert not outcome.is_complete
+    assert outcome.note == "conversations are not read to their end"
