@@ -40,15 +40,16 @@ turns_of_days as (
 
 ),
 
-messages_of_days as (
+-- First what somebody wrote in a conversation: there is far less of that than of messages.
+writers_of_days as (
 
     select
         {{ local_day('policies.timezone', 'messages.occurred_at') }} as day,
         messages.provider,
         messages.account,
-        coalesce({{ mart_key('messages', 'agent_id') }}, {{ unattributed('messages') }}) as agent_key,
-        count(*) as messages,
-        count(distinct messages.conversation_key) as conversations
+        messages.agent_id,
+        messages.conversation_key,
+        count(*) as messages
     from messages
     inner join policies
         on {{ same_channel('messages', 'policies') }}
@@ -56,6 +57,20 @@ messages_of_days as (
         messages.direction = 'outbound'
         and (messages.sender_kind = 'human' or messages.agent_id is not null)
         and messages.occurred_at is not null
+    group by 1, 2, 3, 4, 5
+
+),
+
+messages_of_days as (
+
+    select
+        day,
+        provider,
+        account,
+        coalesce({{ mart_key('writers_of_days', 'agent_id') }}, {{ unattributed('writers_of_days') }}) as agent_key,
+        cast(sum(messages) as bigint) as messages,
+        count(distinct conversation_key) as conversations
+    from writers_of_days
     group by 1, 2, 3, 4
 
 ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import stat
 import subprocess
 import sys
@@ -14,7 +16,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from pipelines.errors import NotPublished, WarehouseBusy, WarehouseError
+from pipelines.errors import DiskFull, NotPublished, WarehouseBusy, WarehouseError
 from pipelines.events import webhook_tables
 from pipelines.providers import find
 from pipelines.warehouse import Connection, SyncState, embedded
@@ -55,6 +57,37 @@ def test_readers_see_the_newest_snapshot_and_an_open_one_stays_as_it_was(
         assert old.execute("select v from t").fetchall() == [(1,)]
         assert read(warehouse) == 2
     assert warehouse.link.is_symlink()
+
+
+def test_a_snapshot_is_whole_where_the_kernel_copies_no_file(
+    warehouse: Embedded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = os.copy_file_range
+
+    def gives_up(source: int, target: int, count: int) -> int:
+        if os.fstat(target).st_size:
+            raise OSError(errno.EXDEV, "another file system")
+        return copied(source, target, 4096)
+
+    monkeypatch.setattr(os, "copy_file_range", gives_up)
+    assert fill(warehouse, 1).read_bytes() == warehouse.path.read_bytes()
+    monkeypatch.delattr(os, "copy_file_range")
+    assert fill(warehouse, 2).read_bytes() == warehouse.path.read_bytes()
+    assert read(warehouse) == 2
+
+
+def test_a_disk_without_room_for_a_snapshot_is_told(
+    warehouse: Embedded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(warehouse, 1)
+
+    def is_full(*_: int) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "copy_file_range", is_full)
+    with pytest.raises(DiskFull):
+        fill(warehouse, 2)
+    assert read(warehouse) == 1
 
 
 def test_the_last_two_snapshots_are_kept(warehouse: Embedded) -> None:
