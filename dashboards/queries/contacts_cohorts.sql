@@ -3,17 +3,17 @@
 -- channels of several. A month that has begun counts 0 when nobody came back.
 with
 
-requests as (
+-- by contact first: of their months there are far fewer than of their messages
+active as (
 
     select
-        people.person,
-        date_trunc('month', timezone($timezone, people.first_request_at)) as cohort_month,
+        messages.contact_key,
         date_trunc('month', timezone($timezone, messages.occurred_at)) as active_month
     from marts.fct_messages as messages
-    inner join @people as people on messages.contact_key = people.contact_key
     left join marts.dim_channels as channels on messages.channel_key = channels.channel_key
     where
         messages.is_request
+        and messages.occurred_at >= $to_day - interval '12 months' - interval '2 days'
         and ($providers is null or messages.provider = any($providers))
         and ($accounts is null or messages.provider || ':' || messages.account = any($accounts))
         and ($channels is null or messages.channel_key = any($channels))
@@ -23,7 +23,19 @@ requests as (
             or timezone(coalesce(channels.timezone, $timezone), messages.occurred_at)
             < $to_day + interval '1 day'
         )
-    group by 1, 2, 3
+    group by 1, 2
+
+),
+
+requests as (
+
+    select distinct
+        people.person,
+        date_trunc('month', timezone($timezone, people.first_request_at)) as cohort_month,
+        active.active_month
+    from active
+    inner join @people as people on active.contact_key = people.contact_key
+    where date_trunc('month', timezone($timezone, people.first_request_at)) > $to_day - interval '12 months'
 
 ),
 
@@ -33,7 +45,6 @@ cohorts as (
         cohort_month,
         count(distinct person) as people
     from requests
-    where cohort_month > $to_day - interval '12 months'
     group by cohort_month
 
 ),
