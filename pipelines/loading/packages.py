@@ -13,12 +13,14 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import re
 import shutil
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_LOAD_ID = re.compile(r"[0-9]{9,11}([.][0-9]+)?")
+
 writing = threading.RLock()
 """Held while an account is written: accounts are read side by side, but those of one room go
 through the same staging tables of dlt, and one would empty them under the other."""
@@ -59,17 +63,21 @@ class Loader:
         self.problems: list[WarehouseError] = []
         self._pipeline = self._opened()
 
-    def finish_pending(self) -> None:
+    def finish_pending(self, read_at: datetime | None = None) -> None:
         """Load what a killed run had read. What can't be loaded is set aside; what was in the
         middle of it is dropped, and read again.
+
+        Args:
+            read_at: when the account was last read, as the warehouse knows. What is older is
+                dropped too: another machine went on since, and its rows are newer.
 
         Raises:
             DiskFull, WarehouseAway, WarehouseBusy: it can be loaded later; it stays where it is.
         """
         failpoint("load.pending")
-        if self._is_half_loaded():
-            # Loading it again would double the rows that are in dlt's staging tables already, and
-            # an upsert inserts both. Nothing is wrong with it, so nobody needs it kept.
+        if self._is_half_loaded() or self._is_overtaken(read_at):
+            # Loading what is half there would double the rows that are in dlt's staging tables
+            # already: an upsert inserts both. Nothing is wrong with either, so nobody needs it.
             shutil.rmtree(self._folder)
             self._pipeline = self._make()
         try:
@@ -116,6 +124,13 @@ class Loader:
         """Whether a run was killed while it loaded: dlt writes this file when it begins to."""
         return any(self._folder.glob("load/normalized/*/applied_schema_updates.json"))
 
+    def _is_overtaken(self, read_at: datetime | None) -> bool:
+        """Whether what is on its way was read before the account was last read."""
+        if read_at is None:
+            return False
+        made = [_time_of(load_id) for load_id in self._waiting() if _LOAD_ID.fullmatch(load_id)]
+        return bool(made) and min(made) < read_at
+
     def _load(self) -> None:
         with writing, self._explained("loading"):
             while self._pipeline.has_pending_data:
@@ -160,9 +175,12 @@ class Loader:
 
     def _load_id(self) -> str:
         """The id of the package on its way; the time, which dlt's ids are, when there is none."""
-        waiting = ("load/normalized", "normalize/extracted")
-        ids = [p.name for step in waiting for p in sorted(self._folder.glob(f"{step}/*"))]
-        return ids[0] if ids else str(time.time())
+        return next(iter(self._waiting()), str(time.time()))
+
+    def _waiting(self) -> list[str]:
+        """The ids of the packages on their way, those that have come furthest first."""
+        steps = ("load/normalized", "normalize/extracted")
+        return [p.name for step in steps for p in sorted(self._folder.glob(f"{step}/*"))]
 
     def _make(self) -> Pipeline:
         """The dlt pipeline, with every setting given, in a folder of ours: dlt would take the
@@ -251,6 +269,11 @@ def _look_through(pipeline: Pipeline) -> None:
     _ = pipeline.state, pipeline.has_pending_data
     for name in pipeline.schema_names:
         _ = pipeline.schemas[name]
+
+
+def _time_of(load_id: str) -> datetime:
+    """When a package was made: dlt names it by that, in seconds since 1970."""
+    return datetime.fromtimestamp(float(load_id), UTC)
 
 
 def _torn(error: BaseException) -> WarehouseError:

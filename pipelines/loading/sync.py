@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -159,9 +159,10 @@ class _Sync:
         """Pull and load, a chunk at a time, until nothing is left that this run can read."""
         loader = Loader(self.warehouse, self.room, self.account.name)
         self.report.problems = loader.problems
-        loader.finish_pending()
+        states = self.warehouse.sync_states(self.room, self.account.name)
+        loader.finish_pending(max(filter(None, (s.last_synced_at for s in states)), default=None))
         self.erased = erasure.load(self.warehouse)
-        positions = self._positions()
+        positions = self._positions(states)
         wanted = self.order.resources
         if self.order.span:
             wanted &= set(self.room.ranged)
@@ -180,8 +181,7 @@ class _Sync:
         limit = self.order.seconds
         return limit is not None and time.monotonic() - self.began >= limit
 
-    def _positions(self) -> dict[str, dict[str, Any]]:
-        states = self.warehouse.sync_states(self.room, self.account.name)
+    def _positions(self, states: Sequence[SyncState]) -> dict[str, dict[str, Any]]:
         return {
             state.resource: dict(state.position)
             for state in states

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 
@@ -11,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from place import Place
 
+from pipelines.failpoint import arm
 from pipelines.loading import dlt_context, packages
 from pipelines.providers.kapso import PROVIDER
 from pipelines.reading import holding
@@ -139,3 +142,31 @@ def test_what_dlt_says_of_a_failed_load_is_not_shown(
     assert "ConversionException" in str(report.error)
     told = "".join(capfd.readouterr()) + caplog.text + str(report)
     assert CANARY not in told
+
+
+def test_what_a_machine_left_behind_is_not_loaded_over_what_another_read_since(
+    tmp_path: Path,
+) -> None:
+    world, dlt_folder = a_world(12, 40), tmp_path / "shop" / "dlt"
+    first, *others = world.contacts  # on the last page of the list: only a refresh looks there
+    assert len(others) > 200
+    shop = opened(tmp_path / "shop", world)
+    assert shop.sync().is_ok
+
+    def sync_named(name: str, days: int) -> bool:
+        shop.world = replace(world, contacts=(replace(first, name=name), *others))
+        # later than the clock that dlt names its packages by
+        return shop.sync(after=timedelta(days=days)).is_ok
+
+    arm("load.extracted=raise")
+    assert not sync_named("Older", 10_000)
+    arm("")
+    left = shutil.move(dlt_folder, tmp_path / "left")
+    assert sync_named("Newer", 10_002)
+    shutil.rmtree(dlt_folder, ignore_errors=True)
+    shutil.move(left, dlt_folder)
+    assert shop.sync(after=timedelta(days=10_002, minutes=1)).is_ok
+    names = {row["profile_name"] for row in shop.rows("contacts").values()}
+    assert "Newer" in names
+    assert "Older" not in names
+    assert not [*dlt_folder.rglob("*.parquet")]
