@@ -127,7 +127,8 @@ class Pull(Holding):
             self.outcomes[table.name].is_complete = walk.position.is_complete
             if walk.position.gaps:
                 self.has_more = True
-                self.outcomes[table.name].left = left()
+                # Nobody tells how many pages a refresh still has.
+                self.outcomes[table.name].left = None if walk.position.is_complete else left()
 
     async def all_pages(
         self, table: Table, fetch: Fetch[Row], *, adds: Mapping[str, str] | None = None

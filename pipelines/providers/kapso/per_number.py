@@ -82,7 +82,8 @@ class NumberReader:
     async def _legacy_calls(self) -> None:
         """Calls of the project; the older rows name a number by Kapso's own id."""
         known = self._pull.positions.setdefault(CALLS.name, {})
-        newest = max(filter(None, map(parse_time, known.values())), default=None)
+        # Not from where the current API's lists were read to: one may have been closed for long.
+        newest = parse_time(known.get(LEGACY_CALLS))
         since = (newest - CALL_LOOKBACK).isoformat() if newest else FIRST_DAY
         starts: list[datetime] = [newest] if newest else []
         numbers = {number.config: number.id for number in await self._numbers}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -205,6 +206,18 @@ def test_calls_come_from_the_older_list_when_the_newer_is_closed(shop: Shop) -> 
     assert query["period"] == "custom"
     newest = max(call.started_at for call in shop.world.calls)
     assert datetime.fromisoformat(query["start_date"].replace(" ", "+")) == newest - 2 * DAY
+
+
+def test_the_older_list_brings_the_calls_of_a_number_that_was_closed_for_long(shop: Shop) -> None:
+    names = only("phone_numbers", "calls")
+    busy = Counter(call.channel_id for call in shop.world.calls).most_common(1)[0][0]
+    shop.clock.now = ENDS_AT - 20 * DAY
+    well(shop.sync(resources=names))
+    shop.clock.now = ENDS_AT
+    shop.sync(shop.app(faults=answer_404(f"/{phone_number_id(busy)}/calls")), resources=names)
+    assert len(shop.rows("calls")) < len(shop.world.calls)
+    well(shop.sync(shop.app(closed={"calls"}), resources=names))
+    assert len(shop.rows("calls")) == len(shop.world.calls)
 
 
 def test_templates_come_from_the_older_list_when_none_of_metas_is_stored(shop: Shop) -> None:

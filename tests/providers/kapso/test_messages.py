@@ -64,3 +64,15 @@ def test_an_imported_message_at_the_head_makes_no_refresh_deeper(shop: Shop) -> 
         shop.sync(app, resources=MESSAGES, after=2 * HOUR)
         requests.append(len(app.state.requests))
     assert requests[0] == requests[1] < 5
+
+
+def test_what_is_left_of_a_refresh_is_not_guessed(shop: Shop) -> None:
+    messages = only("conversations", "messages")
+    first = shop.sync(resources=messages, chunk_rows=100, seconds=0)
+    assert first.left is not None
+    assert first.left >= 2
+    well(shop.sync(resources=messages))
+    refresh = shop.sync(resources=messages, after=8 * DAY, seconds=0)
+    assert refresh.outcomes["messages"].is_complete
+    assert refresh.has_more
+    assert refresh.left is None
