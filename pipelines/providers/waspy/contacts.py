@@ -2,7 +2,7 @@
 
 While a list of pages is read, a row that moves to the front pushes the others down (rows come
 twice), and a row that leaves pulls them up (rows are skipped). So one pass is trusted only when
-it finds as many contacts as the list says it has; else the list is read the other way round,
+it finds as many contacts as the list says it has, then or at its end; else the list is read the other way round,
 with pages of another size, until two passes agree.
 """
 
@@ -26,6 +26,10 @@ from pipelines.salvage import Unreadable
 from pipelines.times import is_due
 
 SCAN_EVERY = timedelta(days=1)
+SCAN_AGAIN = timedelta(hours=1)
+"""After a scan that can't be trusted: where people come and go all the time, the next one can't be
+either, and costs as much."""
+
 SINGLE_LOOKUPS = 50
 """Unknown contacts looked up one by one in a run; the scan of the day finds the others."""
 
@@ -57,6 +61,11 @@ class _Pass:
     totals: set[int | None] = field(default_factory=set)
     total: int | None = None
 
+    def is_plausible(self) -> bool:
+        """Whether it saw as many contacts as the pages told, which may change while it goes on."""
+        told = [total for total in self.totals if total is not None]
+        return not told or min(told) <= len(self.ids) <= max(told)
+
 
 @dataclass
 class _Scan:
@@ -80,7 +89,7 @@ class _Scan:
         """Whether the pass that has ended was the last."""
         ended = self.passes.pop(0)
         self.seen |= ended.ids
-        self.is_complete = ended.totals in ({len(ended.ids)}, {None}) or ended.ids == self.before
+        self.is_complete = ended.is_plausible() or ended.ids == self.before
         self.before, self.total = ended.ids, ended.total
         return self.is_complete or not self.passes
 
@@ -110,7 +119,10 @@ class ContactReader:
         """A scan; one without a pass when the first page leaves no doubt."""
         first = await self._api.contacts(1, LIMIT)
         fresh = self._take(first.page)
-        if self._is_scan_due() or not await self._is_explained(first, fresh):
+        is_trusted = bool(self._position.get("is_complete"))
+        if self._is_scan_due(SCAN_EVERY if is_trusted else SCAN_AGAIN):
+            return _Scan(first.total)
+        if is_trusted and not await self._is_explained(first, fresh):
             return _Scan(first.total)
         return _Scan(first.total, passes=[])
 
@@ -129,10 +141,8 @@ class ContactReader:
         self._listed |= _listed(page.rows)
         return self._pull.take(CONTACTS, page)
 
-    def _is_scan_due(self) -> bool:
-        scanned_at = self._position.get("scanned_at")
-        is_complete = self._position.get("is_complete")
-        return not is_complete or is_due(scanned_at, SCAN_EVERY, self._pull.now)
+    def _is_scan_due(self, every: timedelta) -> bool:
+        return is_due(self._position.get("scanned_at"), every, self._pull.now)
 
     async def _is_explained(self, first: Numbered, fresh: int) -> bool:
         """Whether the first page and the last hold every contact that came since the last scan."""

@@ -366,3 +366,50 @@ def test_messages_are_not_complete_when_the_list_of_conversations_broke_off(shop
     outcome = shop.sync(shop.app(faults=[fault])).outcomes["messages"]
     assert not outcome.is_complete
     assert outcome.note == "conversations are not read to their end"
+
+
+def pages_of_contacts(shop: Shop, spoil: Callable[[int, Any], None], after: timedelta) -> int:
+    """How many pages of contacts a sync asks for when each is spoilt by its number."""
+    asked = 0
+
+    def change(question: Asked, answer: Answer) -> Answer:
+        nonlocal asked
+        if not question.path.endswith("/contacts"):
+            return answer
+        asked += 1
+        body = orjson.loads(answer.body)
+        spoil(asked, body)
+        return replace(answer, body=orjson.dumps(body))
+
+    listed = Fault(change, "/contacts", times=None)
+    shop.sync(shop.app(faults=[listed]), after=after)
+    return asked
+
+
+def grow(number: int, body: Any) -> None:
+    body["meta"]["total"] += number > 3
+
+
+def lose_a_row(number: int, body: Any) -> None:
+    """Rows move while the list is read: no pass sees them all, nor what another one saw."""
+    body["data"].pop(number % len(body["data"]))
+
+
+@pytest.fixture
+def short_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contacts, "PASSES", ((10, False), (7, True), (10, False)))
+
+
+@pytest.mark.usefixtures("short_pages")
+def test_a_list_that_grows_while_it_is_scanned_is_scanned_once(shop: Shop) -> None:
+    pages = pages_of_contacts(shop, lambda number, body: None, timedelta(0))
+    assert pages_of_contacts(shop, grow, DAY) == pages > 4
+    assert shop.rows("contacts").keys() == {contact_id(c.id) for c in shop.world.contacts}
+
+
+@pytest.mark.usefixtures("short_pages")
+def test_a_list_that_no_scan_fits_is_scanned_again_an_hour_later(shop: Shop) -> None:
+    scan = pages_of_contacts(shop, lose_a_row, timedelta(0))
+    assert pages_of_contacts(shop, lose_a_row, timedelta(minutes=5)) == 1 < scan
+    assert pages_of_contacts(shop, lose_a_row, timedelta(minutes=61)) == scan
+    assert shop.rows("contacts").keys() == {contact_id(c.id) for c in shop.world.contacts}
