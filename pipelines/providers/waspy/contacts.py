@@ -2,8 +2,8 @@
 
 While a list of pages is read, a row that moves to the front pushes the others down (rows come
 twice), and a row that leaves pulls them up (rows are skipped). So one pass is trusted only when
-it finds as many contacts as the list says it has, then or at its end; else the list is read the other way round,
-with pages of another size, until two passes agree.
+it finds as many contacts as the list says it has, at its begin or its end; else the list is read
+the other way round, with pages of another size, until two passes agree.
 """
 
 from __future__ import annotations

@@ -94,7 +94,8 @@ class MessageReader:
     def _unlisted(self) -> str | None:
         """Why there may be conversations whose messages were not asked for."""
         if CONVERSATIONS.name not in self._pull.wanted:
-            return f"add {CONVERSATIONS.name} to `resources`: they tell which messages are new"
+            none_stored = f"add {CONVERSATIONS.name} to `resources`: none are stored"
+            return None if self._pull.count(CONVERSATIONS) else none_stored
         listed = self._pull.outcomes[CONVERSATIONS.name]
         return None if listed.is_complete else f"{CONVERSATIONS.name} are not read to their end"
 
