@@ -18,7 +18,7 @@ from pipelines.cli.context import (
     moment_of,
     stop_signal,
 )
-from pipelines.errors import UsageError
+from pipelines.errors import DoblecheckError, UsageError
 
 if TYPE_CHECKING:
     from pipelines.commands.show import Progress
@@ -168,25 +168,31 @@ def run(context: typer.Context, as_of: AsOf = None, as_json: Json = False) -> No
     moment = as_of_moment(as_of)
     is_stopping = stop_signal()
     journal = Journal(settings.data_path).run("run")
-    with warehouse.lock(), journal as entry, show.Progress() as progress:
-        reports = steps.sync(
-            warehouse,
-            rooms,
-            chosen,
-            is_stopping=is_stopping,
-            on_page=progress.page,
-            on_account=progress.account,
-        )
-        entry.read(reports)
-        _end_if(is_stopping, entry, progress)
-        webhooks = steps.ingest(warehouse, rooms, settings, is_stopping=is_stopping)
-        entry.ingested(webhooks)
-        _end_if(is_stopping, entry, progress)
-        progress.say("building the models")
-        is_the_last_work()
-        result, snapshot = steps.build(warehouse, rooms, settings, as_of=moment)
-        entry.built(result)
-    show.ran(reports, webhooks, result, snapshot, as_json=as_json)
+    webhooks = None
+    try:
+        with warehouse.lock(), journal as entry, show.Progress() as progress:
+            reports = steps.sync(
+                warehouse,
+                rooms,
+                chosen,
+                is_stopping=is_stopping,
+                on_page=progress.page,
+                on_account=progress.account,
+            )
+            entry.read(reports)
+            _end_if(is_stopping, entry, progress)
+            webhooks = steps.ingest(warehouse, rooms, settings, is_stopping=is_stopping)
+            entry.ingested(webhooks)
+            _end_if(is_stopping, entry, progress)
+            progress.say("building the models")
+            is_the_last_work()
+            built = steps.build(warehouse, rooms, settings, as_of=moment)
+            entry.built(built[0])
+    except DoblecheckError:
+        if webhooks is not None:  # what was read is there all the same
+            show.ran(reports, webhooks, None, as_json=as_json)
+        raise
+    show.ran(reports, webhooks, built, as_json=as_json)
     exit_unless(webhooks.is_ok and all(report.is_ok for report in reports))
 
 

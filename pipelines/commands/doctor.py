@@ -69,8 +69,9 @@ def _hours(settings: Settings) -> None:
 
 
 def _warehouse(warehouse: Warehouse) -> None:
-    with warehouse.lock(), warehouse.connect() as connection:
-        connection.execute("select 1").fetchone()
+    with warehouse.watch() as seen:
+        if seen.connection is not None:
+            seen.connection.execute("select 1").fetchone()
 
 
 def _snapshot(warehouse: Warehouse) -> Check:

@@ -222,25 +222,30 @@ def built(result: BuildResult, snapshot: Path | str, *, as_json: bool) -> None:
 def ran(
     found: Sequence[Report],
     webhooks: Ingested,
-    result: BuildResult,
-    snapshot: Path | str,
+    made: tuple[BuildResult, Path | str] | None,
     *,
     as_json: bool,
 ) -> None:
-    """Print what a run did."""
+    """Print what a run did.
+
+    Args:
+        made: what was built and where it is published; None when that failed.
+    """
     if as_json:
+        is_read = webhooks.is_ok and all(report.is_ok for report in found)
         to_json(
             {
-                "ok": webhooks.is_ok and all(report.is_ok for report in found),
+                "ok": made is not None and is_read,
                 "accounts": [_report(report) for report in found],
                 "webhooks": _ingested(webhooks),
-                "build": _built(result, snapshot),
+                "build": _built(*made) if made else None,
             }
         )
         return
     reports(found, as_json=False)
     ingested(webhooks, as_json=False)
-    built(result, snapshot, as_json=False)
+    if made:
+        built(*made, as_json=False)
 
 
 def moved(found: Sequence[Moved], target: str, *, as_json: bool) -> None:

@@ -16,11 +16,12 @@ import fcntl
 import os
 import re
 import shutil
+import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import duckdb
 
@@ -70,6 +71,9 @@ CHECKPOINT = "16MB"
 the log takes memory: a first sync of 400,000 messages came to its limit by that."""
 
 
+LOOKERS_SECONDS = 10.0
+"""How long a run waits for those that only look."""
+
 MOST_AT_ONCE = 1024**3  # bytes
 
 NOT_BY_THE_KERNEL = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF}
@@ -103,18 +107,28 @@ class DuckDBWarehouse(Warehouse):
     def lock(self) -> Iterator[None]:
         """Hold the warehouse for one run. The operating system frees it when the holder dies.
 
+        Who only looks at it shares its lock with others that do, for a moment: a run waits for
+        those, and never for another run.
+
         Raises:
             WarehouseBusy: another run holds it.
         """
+        with self._lock_file() as file:
+            gives_up_at = time.monotonic() + LOOKERS_SECONDS
+            while not _locks(file, fcntl.LOCK_EX):
+                if time.monotonic() > gives_up_at or not _locks(file, fcntl.LOCK_SH):
+                    raise WarehouseBusy(
+                        "another run holds the warehouse", hint="wait until it ends, then try again"
+                    )
+                fcntl.flock(file, fcntl.LOCK_UN)
+                time.sleep(0.05)
+            yield
+
+    @contextmanager
+    def _lock_file(self) -> Iterator[IO[str]]:
         self.make_folders()
         with Path(f"{self.path}.lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise WarehouseBusy(
-                    "another run holds the warehouse", hint="wait until it ends, then try again"
-                ) from None
-            yield
+            yield file
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
@@ -310,19 +324,16 @@ class DuckDBWarehouse(Warehouse):
     def watch(self) -> Iterator[Watched]:
         """The writer's file when nobody holds it, else the snapshot, of which the first run has
         none yet."""
-        try:
-            with self.lock():
-                if not self.path.exists():
-                    yield Watched(None, is_running=False)
-                    return
+        with self._lock_file() as file:
+            is_running = not _locks(file, fcntl.LOCK_SH)
+            if not is_running and self.path.exists():
                 with self.connect() as connection:
                     yield Watched(connection, is_running=False)
-        except WarehouseBusy:
-            if self.newest() is None:
-                yield Watched(None, is_running=True)
-                return
-            with self.reader() as connection:
-                yield Watched(connection, is_running=True)
+            elif not is_running or self.newest() is None:
+                yield Watched(None, is_running=is_running)
+            else:
+                with self.reader() as connection:
+                    yield Watched(connection, is_running=True)
 
     def newest(self) -> Published | None:
         """The newest snapshot; None before the first."""
@@ -428,6 +439,15 @@ def _close_off(connection: Connection, first: str) -> None:
     except duckdb.InvalidInputException:
         if connection.execute("select current_setting('lock_configuration')").fetchone() != (True,):
             raise
+
+
+def _locks(file: IO[str], how: int) -> bool:
+    """Whether a lock is to be had at once; it takes the place of one that the file has."""
+    try:
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _build_memory() -> str:

@@ -154,6 +154,20 @@ def test_a_second_run_asks_little_and_changes_no_row(
     assert contents(folder) == before
 
 
+def test_a_run_whose_build_fails_tells_what_was_read(
+    ran: tuple[Path, Result], stage: Stage
+) -> None:
+    folder, _ = ran
+    full = {"DOBLECHECK_FAILPOINT": "publish.copy=enospc", **stage.environment}
+    result = doblecheck(folder, "run", "--json", **full)
+    assert result.code == 1
+    assert (result.json["ok"], result.json["build"]) == (False, None)
+    assert len(result.json["accounts"]) == len(stage.worlds)
+    assert "make room on the disk" in result.err
+    told = doblecheck(folder, "run", **full)
+    assert all(name in told.out for name in stage.worlds)
+
+
 def contents(folder: Path) -> dict[str, Any]:
     """Every row of raw tables and marts, but for when the sync state was last touched."""
     sql = (

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from pipelines.commands.doctor import examine
 from pipelines.providers import find
 from pipelines.settings import Account, Settings
+from pipelines.warehouse.base import Watched
 from pipelines.warehouse.embedded import DuckDBWarehouse
 
 
@@ -40,7 +41,7 @@ class Odd(DuckDBWarehouse):
     """Fails in a way that nobody thought of."""
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def watch(self) -> Iterator[Watched]:
         raise ValueError("what customers wrote")
         yield
 

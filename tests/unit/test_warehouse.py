@@ -48,6 +48,33 @@ def test_a_second_run_is_told_that_the_warehouse_is_held(warehouse: Embedded) ->
         pass
 
 
+def test_a_run_waits_for_whoever_only_looks_and_is_not_kept_out_by_it(
+    warehouse: Embedded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(warehouse, 1)
+    with warehouse.watch() as one, warehouse.watch() as other:
+        assert one.connection is not None
+        assert other.connection is not None
+        assert not one.is_running
+        # it goes on when they have ended
+        started = threading.Thread(target=fill_while_holding, args=(warehouse, 2))
+        started.start()
+        started.join(0.2)
+        assert started.is_alive()
+    started.join()
+    assert read(warehouse) == 2
+    monkeypatch.setattr(embedded, "LOOKERS_SECONDS", 0.1)
+    with warehouse.watch(), pytest.raises(WarehouseBusy), warehouse.lock():
+        pass
+    with warehouse.lock(), warehouse.watch() as seen:
+        assert seen.is_running
+
+
+def fill_while_holding(warehouse: Embedded, value: int) -> None:
+    with warehouse.lock():
+        fill(warehouse, value)
+
+
 def test_readers_see_the_newest_snapshot_and_an_open_one_stays_as_it_was(
     warehouse: Embedded,
 ) -> None:
