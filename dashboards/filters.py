@@ -118,6 +118,8 @@ def parse(
             else:
                 unknown.append(name)
     found["compare"] = _only(query, "compare") == "1"
+    if _only(query, "compare") not in ("1", None):
+        unknown.append("compare")
     if "from" in query or "to" in query:
         span = _span(_only(query, "from"), _only(query, "to"))
         if span:

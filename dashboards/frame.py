@@ -55,6 +55,10 @@ VARIABLES = {
 }
 
 
+WORDS = {"from": "span", "lang": "language"}
+"""Name in the URL → what people call it, where that is another."""
+
+
 def main(only: str | None = None) -> None:
     """Draw the page that the URL names, or `only` that one, for a test without a browser."""
     site = state.site()
@@ -235,14 +239,29 @@ def _view_line(sheet: Sheet, page: str) -> None:
     spans = "".join(f"<span>{parts.html(text_)}</span>" for text_ in shown)
     st.html(f'<div class="dc-view">{spans}</div>')
     if ignored := st.session_state.get("ignored"):
-        names = ", ".join(sheet.t(f"filter.{'span' if n == 'from' else n}") for n in ignored)
+        names = ", ".join(sheet.t(f"filter.{WORDS.get(name, name)}") for name in ignored)
         parts.note(sheet.t("banner.ignored", names=names), tone="warn")
 
 
 def _banner_if_stale(sheet: Sheet) -> None:
-    age = (datetime.now(UTC) - sheet.version.published_at).total_seconds()
-    if age > 60 * sheet.site.dashboard.stale_after_minutes:
+    limit = 60 * sheet.site.dashboard.stale_after_minutes
+    published_at = sheet.version.published_at
+    age = (datetime.now(UTC) - published_at).total_seconds()
+    if age > limit:
         parts.note(sheet.t("banner.stale", age=formats.duration(age)), tone="warn")
+    chosen = sheet.filters
+    for row in sheet.accounts:
+        # Builds go on where an account can't be read: its numbers end there all the same.
+        read_at = row["messages_read_at"]
+        behind = (published_at - read_at).total_seconds() if read_at else 0
+        is_shown = not (
+            (chosen.account and row["account_key"] not in chosen.account)
+            or (chosen.provider and row["provider"] not in chosen.provider)
+        )
+        if behind > limit and is_shown:
+            name = f"{row['provider']} · {row['account']}"
+            text_ = sheet.t("banner.unread", name=name, age=formats.duration(age + behind))
+            parts.note(text_, tone="warn")
 
 
 def _age_of_newest(site: state.Site) -> str:

@@ -38,12 +38,13 @@ class Sidebar:
         """
         query = {key: st.query_params.get_all(key) for key in st.query_params}
         ours = {k: v for k, v in query.items() if k not in ("thread", "lang")}
+        is_spoken = query.get("lang", LANGUAGES)[-1] in LANGUAGES
         written = st.session_state.get("written")
         # Said once: with the viewer's next click the URL is what the page shows.
-        st.session_state["ignored"] = []
+        st.session_state["ignored"] = [] if is_spoken else ["lang"]
         if written is None or (ours and ours != written):
             asked, unknown = filters.parse(ours, self.known, self.last)
-            st.session_state["ignored"] = unknown
+            st.session_state["ignored"] += unknown
             for name, value in _widget_values(asked).items():
                 st.session_state[f"f-{name}"] = value
         with st.sidebar:

@@ -157,7 +157,7 @@ def _all(counts: dict[tuple[int, str], int], bucket: int) -> int:
 def _freshness(sheet: Sheet) -> None:
     with parts.card(sheet, "now_freshness"):
         rows = sheet.rows("health_lag")
-        synced = {(a["provider"], a["account"]): a["last_synced_at"] for a in sheet.accounts}
+        synced = {(a["provider"], a["account"]): a["messages_read_at"] for a in sheet.accounts}
         parts.table(
             {
                 "account": sheet.t("column.account"),

@@ -44,7 +44,11 @@ def now_page(marts: Marts, says: Says) -> Expected:
     for row in marts["fct_messages"]:
         key = row["provider"], row["account"]
         newest[key] = max(newest.get(key, row["occurred_at"]), row["occurred_at"])
-    synced = {(r["provider"], r["account"]): r["last_synced_at"] for r in marts["dim_accounts"]}
+    synced = {
+        (r["provider"], r["account"]): r["last_synced_at"]
+        for r in marts["mart_sync_health"]
+        if r["resource"] == "messages"
+    }
     return {
         "lead": said(p50, says.n(len(opened)), says.n(len(risk)), "2"),
         "more": said(says.n(len(expired)), says.at(NOW)),

@@ -160,6 +160,9 @@ def test_unknown_values_are_told(shop: Path) -> None:
     shown = draw(installation(shop), "now", lang="en", channel="'; drop table x", scope="everybody")
     assert "ignored: Who answers, Channel" in shown.text("dc-note-box")
     assert shown.query == {"lang": ["en"]}
+    shown = draw(installation(shop), "now", lang="fr", compare="yes")
+    assert "Idioma, Comparar" in shown.text("dc-note-box")
+    assert shown.query == {"lang": ["es"]}
 
 
 def values(**given: Any) -> dict[str, Any]:

@@ -198,6 +198,29 @@ def test_an_old_snapshot_has_a_banner_with_its_age(shop: Path, tmp_path: Path) -
     assert "ago" not in draw(installation(folder), "now", lang="en").text("dc-note-box")
 
 
+@pytest.mark.parametrize("page", ["now", "calls"])
+def test_an_account_whose_messages_are_not_read_any_more_has_a_banner_while_builds_go_on(
+    page: str, shop: Path, tmp_path: Path
+) -> None:
+    def break_off(db: duckdb.DuckDBPyConnection) -> None:
+        db.execute(
+            "update marts.mart_sync_health set last_synced_at = now() - "
+            "case when provider = 'kapso' and resource = 'messages' then interval '49 hours' "
+            "else interval '1 minute' end"
+        )
+
+    folder = copied(shop, tmp_path, break_off)
+    note = draw(installation(folder, stale_after_minutes=60), page, lang="en").text("dc-note-box")
+    assert "The messages of kapso" in note
+    assert "2 d 01 h ago" in note.replace("\xa0", " ")
+    assert note.count("last read") == 1
+    of_another = draw(
+        installation(folder, stale_after_minutes=60), page, lang="en", account="waspy:demo"
+    )
+    assert "last read" not in of_another.text("dc-note-box")
+    assert "last read" not in draw(installation(folder), page, lang="en").text("dc-note-box")
+
+
 def test_a_damaged_snapshot_shows_no_number(shop: Path, tmp_path: Path) -> None:
     folder = copied(shop, tmp_path, lambda db: None)
     (folder / "analytics.duckdb").resolve().write_bytes(b"not a database" * 1000)
