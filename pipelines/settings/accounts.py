@@ -32,10 +32,24 @@ def from_environment(rooms: Sequence[Provider]) -> list[Account]:
         key = SecretStr(f"env:{prefix}_API_KEY")
         found.append(
             Account.model_validate(
-                {"provider": room.name, "api_key": key, "webhook_secrets": secrets, **urls}
+                {
+                    "provider": room.name,
+                    "api_key": key,
+                    "webhook_secrets": secrets,
+                    "requests_per_minute": _whole(f"{prefix}_REQUESTS_PER_MINUTE"),
+                    **urls,
+                }
             )
         )
     return found
+
+
+def _whole(variable: str) -> int:
+    """The number in an environment variable; 0 without one."""
+    text = os.environ.get(variable) or "0"
+    if not (text.isascii() and text.isdigit()):
+        raise ConfigError(f"{variable} is not a whole number", hint="write its digits only: 600")
+    return int(text)
 
 
 def completed(accounts: Sequence[Account], rooms: Sequence[Provider]) -> list[Account]:

@@ -174,12 +174,24 @@ def test_without_a_file_the_providers_variables_make_an_account_each(
     monkeypatch.setenv("KAPSO_API_KEY", "k")
     monkeypatch.setenv("KAPSO_BASE_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("KAPSO_WEBHOOK_SECRET", "s" * 20)
+    monkeypatch.setenv("KAPSO_REQUESTS_PER_MINUTE", "600")
     monkeypatch.setenv("WASPY_API_KEY", "w")
     kapso, waspy = load(None, find()).accounts
+    assert (kapso.requests_per_minute, waspy.requests_per_minute) == (600, 120)
     assert (kapso.name, kapso.key, kapso.base_url) == ("default", "k", "http://127.0.0.1:9")
     assert kapso.legacy_base_url == "http://127.0.0.1:9"
     assert len(kapso.webhook_secrets) == 1
     assert waspy.base_url == "https://api.waspytech.com"
+
+
+@pytest.mark.parametrize("quota", ["many", "-1", "6e2", "²"])
+def test_a_quota_in_the_environment_that_is_no_number_is_told_by_its_name(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, quota: str
+) -> None:
+    monkeypatch.setenv("KAPSO_API_KEY", "k")
+    monkeypatch.setenv("KAPSO_REQUESTS_PER_MINUTE", quota)
+    with pytest.raises(ConfigError, match="KAPSO_REQUESTS_PER_MINUTE is not a whole number"):
+        load(None, find())
 
 
 def test_the_file_may_be_named_by_the_environment(
