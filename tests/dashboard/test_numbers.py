@@ -96,6 +96,10 @@ def test_an_agent_and_a_channel_narrow_the_view(shop: Path, marts: Marts) -> Non
         shown.tiles["answered"] == [str(len(found)), f"of {len(found)} turns"] or len(found) > 999
     )
     assert numbers(shown.tiles["answered"][0]) == [formats.number(len(found), "en")]
+    # whoever waits was answered by nobody yet: that is not known of an agent, and no 0
+    assert shown.tiles["still_waiting"] == ["–", "closed unanswered: –"]
+    for page in ("team", "now"):  # they show it too
+        draw(installation(shop), page, lang="en", agent=agent)
 
 
 def test_the_period_before_stands_beside_the_numbers(shop: Path, marts: Marts) -> None:
