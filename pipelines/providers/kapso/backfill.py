@@ -29,6 +29,13 @@ if TYPE_CHECKING:
     from dlt.sources import DltResource
 
 
+FAILED = "messages that could not be asked for"
+"""What a pull calls those that the run's next one shall not forget."""
+
+CLOSED_AFTER = 10
+"""Messages of a page, when all of them fail: it is not they that are at fault."""
+
+
 @dlt.source(name="kapso", section="kapso", max_table_nesting=0)
 def backfill(pull: Pull) -> Iterator[DltResource]:
     """The resources that have a range, over the pull's span."""
@@ -43,7 +50,7 @@ class _RangeReader:
         self._pull = pull
         self._api: Kapso = pull.client
         self._numbers = NumberReader(pull)
-        self._failed: list[ProviderError] = []
+        self._failed: list[ProviderError] = pull.carried.setdefault(FAILED, [])
 
     async def conversations(self) -> None:
         await self._each_day(CONVERSATIONS, self._conversations)
@@ -52,11 +59,14 @@ class _RangeReader:
         """Messages of the range.
 
         Raises:
-            ProviderError: the list failed; or single messages did, and the others are read.
+            ProviderError: the list failed; or single messages did, and the run has read the others.
         """
         await self._each_day(MESSAGES, self._messages)
-        for failure in self._failed:
-            raise failure
+        if self._failed:
+            outcome = self._pull.outcomes[MESSAGES.name]
+            outcome.is_complete, outcome.note = False, str(self._failed[0])
+            if not (self._pull.has_enough() and self._pull.has_more):
+                raise self._failed[0]
 
     async def calls(self) -> None:
         await self._each_day(CALLS, self._calls)
@@ -98,9 +108,10 @@ class _RangeReader:
                     MESSAGES, replace(page, rows=[r for r in page.rows if not _has_id(r)])
                 )
                 asked = await together(self._message(*news) for news in self._news(page.rows))
-                self._failed += failures(asked)
-                if asked and len(failures(asked)) == len(asked):
-                    raise self._failed[-1]  # it is not the messages that fail
+                failed = failures(asked)
+                self._failed += failed
+                if len(failed) == len(asked) >= CLOSED_AFTER:
+                    raise failed[0]  # it is not the messages that fail
 
         await self._pull.each(MESSAGES, await self._numbers.ids(), read)
 

@@ -9,7 +9,7 @@ from pipelines.providers.kapso.simulator_rows import phone_number_id
 from pipelines.simulation import Asked, Change, broken, with_rows
 
 from ..conftest import ENDS_AT, Shop
-from .conftest import DAY, answer_404, only
+from .conftest import DAY, answer_404, asked_for, only
 
 NAMES = only("messages", "calls")
 SPAN = (ENDS_AT - 5 * DAY, ENDS_AT)
@@ -65,11 +65,20 @@ def test_messages_that_never_answer_hide_no_other_and_no_other_day(shop: Shop) -
     within = [m for m in shop.world.messages if SPAN[0] <= m.inserted_at < SPAN[1]]
     mute = {within[5].id, within[-5].id}
     app = shop.app(faults=one_message(*mute, status=500))
+    for chunk_rows in (40, 10_000):  # then nothing else is left to ask for
+        report = shop.sync(app, resources=only("messages"), span=SPAN, chunk_rows=chunk_rows)
+        outcome = report.outcomes["messages"]
+        assert isinstance(outcome.error, Unreachable)
+        assert not outcome.is_complete
+        assert not report.has_more
+        assert shop.rows("messages").keys() == {m.id for m in within} - mute
+
+
+def test_a_range_whose_messages_all_fail_is_given_up(shop: Shop) -> None:
+    app = shop.app(faults=one_message("", status=500))
     report = shop.sync(app, resources=only("messages"), span=SPAN)
-    outcome = report.outcomes["messages"]
-    assert isinstance(outcome.error, Unreachable)
-    assert not outcome.is_complete
-    assert shop.rows("messages").keys() == {m.id for m in within} - mute
+    assert isinstance(report.outcomes["messages"].error, Unreachable)
+    assert len(asked_for(app, "/messages/")) < 6 * 200
 
 
 def test_a_message_that_is_gone_keeps_what_is_stored_of_it(shop: Shop) -> None:
