@@ -125,8 +125,6 @@ class Journal:
     def run(self, kind: str, *, only_news: bool = False) -> Iterator[Entry]:
         """Log a run: its beginning now, its end when the block is left.
 
-        An error of ours is told in its own words, any other by its kind: it may quote rows.
-
         Args:
             only_news: one that brought nothing leaves no line: every minute there is another.
         """
@@ -220,6 +218,10 @@ def _first_error(report: Report) -> str | None:
 
 
 def _told(error: BaseException) -> str:
-    return (
-        str(error) if isinstance(error, DoblecheckError) else f"unexpected {type(error).__name__}"
-    )
+    """An error of ours in its own words, the system's in those of the system; of any other its
+    kind, for it may quote rows."""
+    if isinstance(error, DoblecheckError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return f"unexpected {type(error).__name__}"

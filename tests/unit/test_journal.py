@@ -38,6 +38,7 @@ def test_an_account_that_failed_makes_the_run_a_failed_one(tmp_path: Path) -> No
     [
         (BuildFailed("dbt run failed: fct_turns"), "failed", "dbt run failed: fct_turns"),
         (ValueError("+54 9 11 5555 1234"), "failed", "unexpected ValueError"),
+        (OSError(28, "+54 9 11 5555 1234"), "failed", "No space left on device"),
         (KeyboardInterrupt(), "stopped", "unexpected KeyboardInterrupt"),
     ],
 )
