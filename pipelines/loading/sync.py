@@ -117,7 +117,7 @@ def sync_account(warehouse: Warehouse, room: Provider, account: Account, order: 
     try:
         failpoint("sync.account")
         spent = Spent(warehouse.data_dir, account.key)
-        with _loop() as loop, _client(loop, room, account, order.is_stopping) as client:
+        with _loop() as loop, _client(loop, room, account, order) as client:
             client.transport.remember(spent)
             try:
                 # Opening DuckDB's file for every load takes half of its time.
@@ -279,14 +279,14 @@ def _client(
     loop: asyncio.AbstractEventLoop,
     room: Provider,
     account: Account,
-    is_stopping: Callable[[], bool],
+    order: Order,
 ) -> Iterator[Any]:
     def wait_for(work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, loop).result()
 
     context = room.connect(account)
     client = wait_for(context.__aenter__())
-    watch = asyncio.run_coroutine_threadsafe(_watch(is_stopping, client.transport), loop)
+    watch = asyncio.run_coroutine_threadsafe(_watch(order, client.transport), loop)
     try:
         yield client
     finally:
@@ -294,9 +294,13 @@ def _client(
         wait_for(context.__aexit__(None, None, None))
 
 
-async def _watch(is_stopping: Callable[[], bool], transport: Transport) -> None:
-    """Tell the transport to end when the run is asked to: it may be in the middle of a wait."""
-    while not is_stopping():  # noqa: ASYNC110 - a signal sets it, in another thread
+async def _watch(order: Order, transport: Transport) -> None:
+    """Tell the transport when the run's time is over, and to end when the run is asked to: it may
+    be in the middle of a wait."""
+    began = time.monotonic()
+    while not order.is_stopping():
+        if order.seconds is not None and time.monotonic() - began >= order.seconds:
+            transport.hurry()
         await asyncio.sleep(WATCH_SECONDS)
     transport.stop()
 

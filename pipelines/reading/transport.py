@@ -100,7 +100,7 @@ class _TryAgain(Exception):
 @dataclass
 class _Tries:
     """What became of the tries of one question. Failures in between do not make a body worse, and
-    a wait that the provider asks for is no failure."""
+    a wait that the provider asks for is no failure, as long as there is time."""
 
     failed: int = 0
     bodies: int = 0
@@ -111,8 +111,8 @@ class _Tries:
         """Whether a body that is no answer would be the last one."""
         return self.failed + 1 == TRIES or self.bodies + 1 == BODY_TRIES
 
-    def count(self, again: _TryAgain) -> None:
-        self.failed += not again.is_throttle
+    def count(self, again: _TryAgain, *, is_late: bool) -> None:
+        self.failed += is_late or not again.is_throttle
         self.bodies += again.is_body
         self.throttled += again.is_throttle
 
@@ -139,6 +139,7 @@ class _Shared:
         ended: what ended the account; later calls raise it without a request.
         requests: made so far.
         is_stopping: the run is asked to end.
+        is_late: the run has no time left but to end what it began.
         is_drained: a request waited as long as one may, and nothing was answered since.
         asking: the calls that go on, each within a time limit that a stop sets.
     """
@@ -148,6 +149,7 @@ class _Shared:
     ended: ProviderError | None = None
     requests: int = 0
     is_stopping: bool = False
+    is_late: bool = False
     is_drained: bool = False
     asking: set[asyncio.Timeout] = field(default_factory=set)
 
@@ -223,6 +225,10 @@ class Transport:
         other._base, other._is_side_host = base_url.rstrip("/"), True
         return other
 
+    def hurry(self) -> None:
+        """From now on no request waits for long: the run's time is over."""
+        self._shared.is_late = True
+
     def stop(self) -> None:
         """End in order: no request starts, waits end, and what is on its way has a short grace.
         Called in the client's loop."""
@@ -277,11 +283,11 @@ class Transport:
                 async with self._shared.gate.turn():
                     return await self._once(ask, is_last_body=tries.is_last_body)
             except _TryAgain as again:
-                tries.count(again)
+                tries.count(again, is_late=self._shared.is_late)
                 if tries.are_over or (again.is_throttle and self._shared.is_drained):
                     self._shared.is_drained |= again.is_throttle
                     raise self._final(again.error) from None
-                await self._pause(again.wait, tries.failed + tries.throttled)
+                await self._pause(again.wait, max(tries.failed, tries.throttled))
 
     def _final(self, error: ProviderError) -> ProviderError:
         if error.ends_account:
