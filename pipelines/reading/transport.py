@@ -25,7 +25,6 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any
 
@@ -45,16 +44,13 @@ from pipelines.errors import (
 )
 from pipelines.failpoint import failpoint
 from pipelines.reading.gate import Gate, Memory, Sleep
+from pipelines.reading.retrying import TRIES, Tries, TryAgain, is_whole_number, retry_after
 from pipelines.salvage import decode, salvage, salvage_one
 
 log = logging.getLogger(__name__)
 # Its INFO lines print whole URLs, and a query may hold a customer's number.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
-TRIES = 6
-BODY_TRIES = 3
-THROTTLES = 20
-"""Waits that one request keeps when the provider asks for them: twenty minutes as a rule."""
 TOTAL_SECONDS = 60.0
 MAX_WAIT_SECONDS = 120.0
 MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -79,46 +75,7 @@ class Answer:
 
 
 Means = Callable[[int, bytes], int]
-
-
-class _TryAgain(Exception):
-    """An answer that another try may better; it never leaves this module."""
-
-    def __init__(
-        self,
-        error: ProviderError,
-        *,
-        wait: float | None = None,
-        is_body: bool = False,
-        is_throttle: bool = False,
-    ) -> None:
-        super().__init__(str(error))
-        self.error, self.wait = error, wait
-        self.is_body, self.is_throttle = is_body, is_throttle
-
-
-@dataclass
-class _Tries:
-    """What became of the tries of one question. Failures in between do not make a body worse, and
-    a wait that the provider asks for is no failure, as long as there is time."""
-
-    failed: int = 0
-    bodies: int = 0
-    throttled: int = 0
-
-    @property
-    def is_last_body(self) -> bool:
-        """Whether a body that is no answer would be the last one."""
-        return self.failed + 1 == TRIES or self.bodies + 1 == BODY_TRIES
-
-    def count(self, again: _TryAgain, *, is_late: bool) -> None:
-        self.failed += is_late or not again.is_throttle
-        self.bodies += again.is_body
-        self.throttled += again.is_throttle
-
-    @property
-    def are_over(self) -> bool:
-        return self.failed == TRIES or self.bodies == BODY_TRIES or self.throttled > THROTTLES
+"""The status that an error stands for, from its own status and its body."""
 
 
 @dataclass(frozen=True)
@@ -275,14 +232,14 @@ class Transport:
             self._shared.asking.discard(limit)
 
     async def _tries(self, ask: _Ask) -> Answer:
-        tries = _Tries()
+        tries = Tries()
         while True:
             if self._shared.is_stopping:
                 raise Stopped
             try:
                 async with self._shared.gate.turn():
                     return await self._once(ask, is_last_body=tries.is_last_body)
-            except _TryAgain as again:
+            except TryAgain as again:
                 tries.count(again, is_late=self._shared.is_late)
                 if tries.are_over or (again.is_throttle and self._shared.is_drained):
                     self._shared.is_drained |= again.is_throttle
@@ -346,7 +303,7 @@ class Transport:
                     await response.aclose()
         except (httpx.HTTPError, aiohttp.ClientError, TimeoutError) as error:
             # No chaining: these errors hold the request, its URL and its headers.
-            raise _TryAgain(
+            raise TryAgain(
                 Unreachable(
                     f"{self._title} does not answer on GET {_public(path)} "
                     f"({type(error).__name__})",
@@ -386,11 +343,11 @@ class Transport:
             )
         if status == 429 or status >= 500:
             lasts = "asks to wait" if status == 429 else f"fails after {TRIES} tries"
-            raise _TryAgain(
+            raise TryAgain(
                 Unreachable(
                     f"{self._title} still {lasts} {where}", hint="the next run goes on from here"
                 ),
-                wait=_retry_after(response) if status in (429, 503) else None,
+                wait=retry_after(response) if status in (429, 503) else None,
                 is_throttle=status == 429,
             )
         if {"after", "cursor"} & params.keys():
@@ -413,7 +370,7 @@ class Transport:
             if ask.is_whole(decoded):
                 return decoded
             problem = "JSON of another shape than its API promises"
-        raise _TryAgain(
+        raise TryAgain(
             BadPayload(
                 f"{self._title} answered GET {_public(ask.path)} with {problem}",
                 hint="often a proxy's error page; the next run goes on from here",
@@ -447,31 +404,7 @@ def _is_without_connection(error: Exception) -> bool:
 
 def _number(response: httpx.Response, header: str) -> int | None:
     text = response.headers.get(header, "").strip()
-    return int(text) if _is_whole(text) and len(text) < 10 else None
-
-
-def _is_whole(text: str) -> bool:
-    """Whether it is a whole number; `²` is a digit too."""
-    return text.isascii() and text.isdigit()
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    """Seconds to wait, from `Retry-After` as a number or a date; 60 for a 429 that tells none."""
-    told = response.headers.get("retry-after", "")
-    if _is_whole(told.strip()):
-        return float(told)
-    if (until := _date(told)) is not None:
-        # By the clock that the date was made with: ours may be an hour ahead.
-        now = _date(response.headers.get("date", "")) or datetime.now(UTC)
-        return max(0.0, (until - now).total_seconds())
-    return 60.0 if response.status_code == 429 else None
-
-
-def _date(text: str) -> datetime | None:
-    try:
-        return parsedate_to_datetime(text).replace(tzinfo=UTC)
-    except (ValueError, TypeError, OverflowError):
-        return None
+    return int(text) if is_whole_number(text) and len(text) < 10 else None
 
 
 def _public(path: str) -> str:

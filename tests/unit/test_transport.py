@@ -23,7 +23,8 @@ from pipelines.errors import (
     Unavailable,
     Unreachable,
 )
-from pipelines.reading.transport import THROTTLES, TRIES, Transport
+from pipelines.reading.retrying import THROTTLES, TRIES
+from pipelines.reading.transport import Transport
 from pipelines.salvage import Unreadable
 
 KEY = "CANARY-key-4711"

@@ -17,7 +17,7 @@ from pipelines.providers.waspy.simulator_story import conversation_id
 from pipelines.providers.waspy.tables import MESSAGES
 from pipelines.reading.holding import CHUNK_ROWS
 from pipelines.reading.pull import Pull
-from pipelines.reading.transport import TRIES
+from pipelines.reading.retrying import TRIES
 from pipelines.simulation import (
     Answer,
     Asked,
