@@ -1,5 +1,5 @@
--- The turns behind a point of a chart, slowest first; those that wait stand at the top. Only the few
--- that are shown are looked up whole.
+-- The turns behind a point of a chart, slowest first; those that wait by how long they have waited so
+-- far. Only the few that are shown are looked up whole.
 with
 
 matching as (

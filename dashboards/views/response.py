@@ -295,6 +295,8 @@ def turns(sheet: Sheet, picked: dict[str, Any] | None) -> None:
         rows = sheet.rows("response_turns", limit=LISTED, **chosen)
         about = sheet.t("response.turns_of", name=name) if name else sheet.t("response.slowest")
         parts.listed(sheet, len(rows), rows[0]["found"] if rows else 0, about)
+        if sheet.filters.clock == "business" and any(r["outcome"] == "waiting" for r in rows):
+            parts.note(sheet.t("response.waits_elapsed"))
         parts.table(
             {
                 "contact": sheet.t("column.contact"),

@@ -102,6 +102,13 @@ def test_an_agent_and_a_channel_narrow_the_view(shop: Path, marts: Marts) -> Non
         draw(installation(shop), page, lang="en", agent=agent)
 
 
+def test_waits_among_answers_of_business_hours_are_told_to_be_elapsed(shop: Path) -> None:
+    told = "Those that still wait are shown in elapsed time"
+    for clock, is_told in (("business", True), ("calendar", False)):
+        shown = draw(installation(shop), "response", lang="en", clock=clock)
+        assert (told in shown.text("dc-note-box")) == is_told
+
+
 def test_the_period_before_stands_beside_the_numbers(shop: Path, marts: Marts) -> None:
     query = {"from_": "2026-11-11", "to": "2026-11-20", "compare": "1"}
     shown = draw(installation(shop), "response", lang="en", **query)
