@@ -54,8 +54,12 @@ ENDLESS = """
 alter table marts.fct_calls rename to calls;
 create view marts.fct_calls as
 select calls.* from marts.calls as calls
-where (select count(*) from range(100000000) a, range(100000000) b where a.range % 7 = b.range) > 0
+where (
+    select count(*) from range(10000000) a, range(10000000) b
+    where md5(a.range || '-' || b.range) = 'none'
+) > 0
 """
+"""A hundred million million digests: nothing that a fast machine comes to the end of."""
 
 
 @dataclass(frozen=True)
