@@ -42,8 +42,10 @@ class Sidebar:
         written = st.session_state.get("written")
         # Said once: with the viewer's next click the URL is what the page shows.
         st.session_state["ignored"] = [] if is_spoken else ["lang"]
-        if written is None or (ours and ours != written):
-            asked, unknown = filters.parse(ours, self.known, self.last)
+        # Widgets that a run did not draw have forgotten what they were.
+        is_forgotten = st.session_state.get("f-scope") is None
+        if written is None or is_forgotten or (ours and ours != written):
+            asked, unknown = filters.parse(ours or written or {}, self.known, self.last)
             st.session_state["ignored"] += unknown
             for name, value in _widget_values(asked).items():
                 st.session_state[f"f-{name}"] = value

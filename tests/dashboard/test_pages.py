@@ -10,14 +10,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import duckdb
+import pytest
 from dashboard_stage import SCRIPT, Shown, draw, installation
 from recount import LAST, numbers
 from streamlit.testing.v1 import AppTest
 from test_states import copied
 
-from dashboards import charts, parts, state
+from dashboards import charts, frame, parts, state
 from dashboards.filters import Filters
 from dashboards.views.response import in_order
+from pipelines.errors import NotPublished
 
 Change = Callable[[duckdb.DuckDBPyConnection], Any]
 
@@ -171,6 +173,29 @@ def test_what_a_link_asked_for_in_vain_is_said_until_the_next_click(shop: Path) 
     app.toggle[0].set_value(True).run()
     assert app.query_params["compare"] == "1"
     assert "ignored" not in "".join(e.proto.body for e in app.get("html"))
+
+
+def test_a_view_outlives_a_moment_in_which_nothing_could_be_read(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state.use(installation(shop))
+    app = AppTest.from_string(SCRIPT.format(page="response"), default_timeout=60)
+    app.query_params["lang"] = "en"
+    app.query_params["scope"] = "human"
+    app.run()
+    before = "".join(e.proto.body for e in app.get("html"))
+    with monkeypatch.context() as broken:
+        broken.setattr(frame, "_sheet", not_published)
+        app.run()
+    assert "Nothing is published" in "".join(e.proto.body for e in app.get("html"))
+    app.run()
+    assert not app.exception
+    assert app.query_params["scope"] in ("human", ["human"])
+    assert "".join(e.proto.body for e in app.get("html")) == before
+
+
+def not_published(*_: Any) -> None:
+    raise NotPublished("nothing")
 
 
 def test_a_median_of_nothing_has_its_line() -> None:
