@@ -14,8 +14,25 @@ def at(text):
     return (datetime.fromisoformat(text).replace(tzinfo=UTC) - T0).total_seconds()
 
 
+BUENOS_AIRES = "America/Argentina/Buenos_Aires"  # UTC-3
+WITH_HOURS = {
+    "as_of": datetime(2026, 11, 1, tzinfo=UTC),
+    "timezone": "America/Mexico_City",
+    "business_hours": {
+        "default": parse_hours(
+            timezone=BUENOS_AIRES,
+            exceptions={"2026-03-10": []},
+            **dict.fromkeys(WEEK[:5], ("09:00-13:00", "14:00-18:00")),
+        ),
+        "default/madrid": parse_hours(
+            timezone="Europe/Madrid", **dict.fromkeys(WEEK, ("22:00-06:00",))
+        ),
+    },
+}
+
+
 @pytest.fixture(scope="module")
-def built(warehouse):
+def filled(warehouse):
     w = warehouse
 
     def pair(thread, asked, replied, **row):
@@ -31,21 +48,25 @@ def built(warehouse):
     pair("holiday", "2026-03-10T13:00", "2026-03-11T12:30")
     pair("late evening", "2026-03-05T01:00", "2026-03-05T01:01")
     pair("decades", "2009-06-01T00:00", "2026-03-09T12:30", kapso_phone_number_id="old")
-    buenos_aires = "America/Argentina/Buenos_Aires"  # UTC-3
-    w.build(
-        as_of=datetime(2026, 11, 1, tzinfo=UTC),
-        timezone="America/Mexico_City",
-        business_hours={
-            "default": parse_hours(
-                timezone=buenos_aires,
-                exceptions={"2026-03-10": []},
-                **dict.fromkeys(WEEK[:5], ("09:00-13:00", "14:00-18:00")),
-            ),
-            "default/madrid": parse_hours(
-                timezone="Europe/Madrid", **dict.fromkeys(WEEK, ("22:00-06:00",))
-            ),
-        },
-    )
+    return w
+
+
+@pytest.fixture
+def built(filled):
+    """The shop with its hours, whatever test ran before this one."""
+    return built_with(filled, WITH_HOURS)
+
+
+@pytest.fixture
+def without_hours(filled):
+    return built_with(filled, {})
+
+
+def built_with(w, options):
+    """Built so, if the last build was another."""
+    if getattr(w, "built_with", None) != options:
+        w.build(**options)
+        w.built_with = options
     return w
 
 
@@ -95,7 +116,7 @@ def test_a_day_is_provisional_while_any_instant_of_it_is(built):
         )
     }
     assert not day[date(2026, 10, 24)]
-    built.build(as_of=datetime(2026, 3, 12, 2, 59, tzinfo=UTC))
+    built_with(built, {"as_of": datetime(2026, 3, 12, 2, 59, tzinfo=UTC)})
     rows = built.rows(
         "select day, is_provisional from marts.mart_daily_response_times order by day"
     )
@@ -103,15 +124,13 @@ def test_a_day_is_provisional_while_any_instant_of_it_is(built):
     assert {row["is_provisional"] for row in rows if row["day"] <= date(2026, 3, 4)} == {False}
 
 
-def test_without_hours_business_time_is_null(built):
-    built.build()
-    assert {
-        row["business_response_seconds"] for row in built.rows("select * from marts.fct_turns")
-    } == {None}
+def test_without_hours_business_time_is_null(without_hours):
+    rows = without_hours.rows("select * from marts.fct_turns")
+    assert {row["business_response_seconds"] for row in rows} == {None}
 
 
-def test_percentiles_are_interpolated_and_empty_cells_are_null(built):
-    [row] = built.rows(
+def test_percentiles_are_interpolated_and_empty_cells_are_null(without_hours):
+    [row] = without_hours.rows(
         "select * from marts.mart_daily_response_times"
         " where scope = 'human' and account = 'default' and day = date '2026-03-03'"
     )
