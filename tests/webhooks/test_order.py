@@ -74,9 +74,10 @@ def bench(tmp_path_factory):
     return b
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def live(bench):
-    """The marts that dbt built of everything, in the order in which it was sent."""
+    """The marts that dbt built of everything, in the order in which it was sent: looked at before
+    any test loads something else."""
     return bench.digests()
 
 
