@@ -23,6 +23,10 @@ from pipelines.errors import DoblecheckError, UsageError
 if TYPE_CHECKING:
     from pipelines.commands.show import Progress
     from pipelines.journal import Entry
+    from pipelines.loading.sync import Report
+    from pipelines.provider import Provider
+    from pipelines.run import Target
+    from pipelines.warehouse import Warehouse
 
 app = typer.Typer()
 
@@ -58,16 +62,7 @@ def _sync(
     is_stopping = stop_signal()
     journal = Journal(settings.data_path).run("backfill" if "span" in what else "sync")
     with warehouse.lock(), journal as entry, show.Progress() as progress:
-        reports = steps.sync(
-            warehouse,
-            rooms,
-            chosen,
-            is_stopping=is_stopping,
-            on_page=progress.page,
-            on_account=progress.account,
-            **what,
-        )
-        entry.read(reports)
+        reports = _read(warehouse, rooms, chosen, entry, progress, is_stopping=is_stopping, **what)
         is_whole = all(report.is_ok for report in reports) and len(reports) == len(chosen)
         if is_stopping() and not is_whole:
             entry.ends("stopped", STOPPED)
@@ -171,15 +166,7 @@ def run(context: typer.Context, as_of: AsOf = None, as_json: Json = False) -> No
     webhooks = None
     try:
         with warehouse.lock(), journal as entry, show.Progress() as progress:
-            reports = steps.sync(
-                warehouse,
-                rooms,
-                chosen,
-                is_stopping=is_stopping,
-                on_page=progress.page,
-                on_account=progress.account,
-            )
-            entry.read(reports)
+            reports = _read(warehouse, rooms, chosen, entry, progress, is_stopping=is_stopping)
             _end_if(is_stopping, entry, progress)
             webhooks = steps.ingest(warehouse, rooms, settings, is_stopping=is_stopping)
             entry.ingested(webhooks)
@@ -194,6 +181,24 @@ def run(context: typer.Context, as_of: AsOf = None, as_json: Json = False) -> No
         raise
     show.ran(reports, webhooks, built, as_json=as_json)
     exit_unless(webhooks.is_ok and all(report.is_ok for report in reports))
+
+
+def _read(
+    warehouse: Warehouse,
+    rooms: Sequence[Provider],
+    chosen: Sequence[Target],
+    entry: Entry,
+    progress: Progress,
+    **what: Any,
+) -> list[Report]:
+    """Sync accounts; show how it goes, and log what was read."""
+    from pipelines import run as steps
+
+    reports = steps.sync(
+        warehouse, rooms, chosen, on_page=progress.page, on_account=progress.account, **what
+    )
+    entry.read(reports)
+    return reports
 
 
 def _end_if(is_stopping: Callable[[], bool], entry: Entry, progress: Progress) -> None:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LOAD_ID = re.compile(r"[0-9]{9,11}([.][0-9]+)?")
+"""A package's name, as dlt gives it: when it was made, in seconds since 1970."""
 
 writing = threading.RLock()
 """Held while an account is written: accounts are read side by side, but those of one room go
@@ -272,7 +273,7 @@ def _look_through(pipeline: Pipeline) -> None:
 
 
 def _time_of(load_id: str) -> datetime:
-    """When a package was made: dlt names it by that, in seconds since 1970."""
+    """When a package was made."""
     return datetime.fromtimestamp(float(load_id), UTC)
 
 

@@ -25,6 +25,7 @@ from pipelines.errors import REPORT_IT, ProviderError, Stopped, Unavailable, une
 from pipelines.failpoint import failpoint
 from pipelines.provider import REJECTED, Row, Table
 from pipelines.reading.holding import Holding
+from pipelines.reading.together import failures, together
 from pipelines.reading.walks import Position, Refresh, ValueOf, Walk
 
 if TYPE_CHECKING:
@@ -159,11 +160,11 @@ class Pull(Holding):
             Unavailable: every parent is closed.
             ProviderError: another failure, after all have ended.
         """
-        results = await asyncio.gather(*map(read, parents), return_exceptions=True)
-        failures = [result for result in results if isinstance(result, BaseException)]
-        closed = [failure for failure in failures if isinstance(failure, Unavailable)]
-        for failure in failures:
-            if failure not in closed or len(closed) == len(results):
+        answers = await together(map(read, parents))
+        failed = failures(answers)
+        closed = [failure for failure in failed if isinstance(failure, Unavailable)]
+        for failure in failed:
+            if failure not in closed or len(closed) == len(answers):
                 raise failure
         outcome = self.outcomes[table.name]
         outcome.note = str(closed[0]) if closed else None

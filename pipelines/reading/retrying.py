@@ -54,6 +54,10 @@ class Tries:
         self.bodies += again.is_body
         self.throttled += again.is_throttle
 
+    def of_its_kind(self, again: TryAgain) -> int:
+        """How many came to the same: what the pause before the next one grows with."""
+        return self.throttled if again.is_throttle else self.failed
+
     @property
     def are_over(self) -> bool:
         """Whether another one is no use."""

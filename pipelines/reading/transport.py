@@ -244,7 +244,7 @@ class Transport:
                 if tries.are_over or (again.is_throttle and self._shared.is_drained):
                     self._shared.is_drained |= again.is_throttle
                     raise self._final(again.error) from None
-                await self._pause(again.wait, max(tries.failed, tries.throttled))
+                await self._pause(again.wait, tries.of_its_kind(again))
 
     def _final(self, error: ProviderError) -> ProviderError:
         if error.ends_account:

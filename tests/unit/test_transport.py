@@ -145,7 +145,7 @@ def test_waits_that_are_asked_for_use_up_no_try() -> None:
     answers = {**dict.fromkeys(range(1, 21), wait), **dict.fromkeys(range(21, 26), bad_gateway())}
     body, requests, slept = ask(lambda n: answers.get(n, httpx.Response(200, json=[])))
     assert (body, requests) == ([], 26)
-    assert slept == pytest.approx(20 * 60, abs=120)
+    assert 20 * 60 <= slept <= 20 * 60 + 15.5  # five failures after them wait as if they were alone
 
 
 def ask_again_and_again(statuses: Iterator[int], *, is_late: bool) -> list[tuple[str, int]]:

@@ -6,7 +6,6 @@ pull may stop anywhere, and the next one goes on from there with one value to re
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
@@ -25,6 +24,7 @@ from pipelines.providers.kapso.tables import (
 )
 from pipelines.reading.gate import Urgency, urgent
 from pipelines.reading.pull import Pull
+from pipelines.reading.together import together
 from pipelines.times import is_due, sortable
 
 Touch = tuple[str, str]
@@ -164,10 +164,8 @@ async def read_parents(
         lot = parents[start : start + size]
         ids = [identity for _, identity in lot]
         with urgent(Urgency.FANOUT):
-            results = await asyncio.gather(*map(read, ids), return_exceptions=True)
-        for identity, failure in zip(ids, results, strict=True):
-            if isinstance(failure, BaseException) and not isinstance(failure, ProviderError):
-                raise failure
+            failed = await together(map(read, ids))  # None where it did not
+        for identity, failure in zip(ids, failed, strict=True):
             await tally.add(identity, failure)
         if tally.is_open:
             passed(lot[-1])

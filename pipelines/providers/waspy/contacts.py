@@ -64,7 +64,9 @@ class _Pass:
     def is_plausible(self) -> bool:
         """Whether it saw as many contacts as the pages told, which may change while it goes on."""
         told = [total for total in self.totals if total is not None]
-        return not told or min(told) <= len(self.ids) <= max(told)
+        if len(told) < len(self.totals):
+            return not told  # no page tells a total, or only some do
+        return min(told) <= len(self.ids) <= max(told)
 
 
 @dataclass

@@ -82,9 +82,8 @@ class ConversationReader:
                     return False
         answers = await together(map(self._look_up, sorted(were_live - seen)))
         if failed := failures(answers):  # they stay live, and are asked for by the next sweep
-            self._pull.outcomes[
-                CONVERSATIONS.name
-            ].note = f"{len(failed)} that were live could not be asked for: {failed[0]}"
+            outcome = self._pull.outcomes[CONVERSATIONS.name]
+            outcome.note = f"{len(failed)} that were live could not be asked for: {failed[0]}"
         return all(answers)
 
     def _live(self) -> set[str]:
