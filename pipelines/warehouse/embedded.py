@@ -11,11 +11,9 @@ instance for a path that is still open), and a link that always names the newest
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import re
-import shutil
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -42,6 +40,7 @@ from pipelines.warehouse.base import (
     Watched,
     disk_full,
 )
+from pipelines.warehouse.embedded_snapshots import Snapshots, flush
 from pipelines.warehouse.stored import StoredRows
 
 if TYPE_CHECKING:
@@ -74,11 +73,6 @@ the log takes memory: a first sync of 400,000 messages came to its limit by that
 LOOKERS_SECONDS = 10.0
 """How long a run waits for those that only look."""
 
-MOST_AT_ONCE = 1024**3  # bytes
-
-NOT_BY_THE_KERNEL = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF}
-"""What some file systems answer when the kernel is asked to copy a file."""
-
 _LACKED_MEMORY = re.compile("Out of Memory Error|failed to pin block|Corrupted in-memory column")
 """What DuckDB says when it came to its limit: in a statement, at a commit, and afterwards."""
 
@@ -93,8 +87,8 @@ class DuckDBWarehouse(Warehouse):
 
     def __init__(self, path: Path, data_dir: Path) -> None:
         self.path, self.data_dir, self.name = path, data_dir, str(path)
-        self.link = data_dir / "analytics.duckdb"
-        self.published = data_dir / "published"
+        self._snapshots = Snapshots(data_dir)
+        self.link, self.published = self._snapshots.link, self._snapshots.folder
         self._more_from_now_on = data_dir / "needs_memory"
         self._needing_memory: list[str] = []  # what needs more now: threads add and remove
 
@@ -221,29 +215,19 @@ class DuckDBWarehouse(Warehouse):
         failpoint("publish.checkpoint")
         with self.connect() as connection:
             connection.execute("checkpoint")
-        name = f"analytics-{datetime.now(UTC):%Y%m%dT%H%M%S%f}.duckdb"
-        target, partial = self.published / name, self.published / f"{name}.part"
+        before = self.link.resolve()  # somebody may be about to open it
         try:
-            failpoint("publish.copy")
-            _copy(self.path, partial)
-            failpoint("publish.copied")
-            _flush(partial)
-            failpoint("publish.flushed")
-            partial.rename(target)
-            failpoint("publish.renamed")
-            before = self.link.resolve().name  # somebody may be about to open it
-            self._point_to(target)
+            newest = self._snapshots.add(self.path)
         except OSError as error:
-            partial.unlink(missing_ok=True)
             kind = DiskFull if self.explain(error) else WarehouseError
             raise kind(
                 f"the snapshot could not be written ({error.strerror})",
                 hint="make room on the disk, then: doblecheck build",
             ) from None
         failpoint("publish.forget")
-        self._forget_others(name, before)
+        self._snapshots.forget_but(newest, before)
         failpoint("publish.end")
-        return target
+        return newest
 
     def compact(self) -> None:
         """Copy the writer's file into a new one, publish that, and remove every older snapshot.
@@ -259,13 +243,10 @@ class DuckDBWarehouse(Warehouse):
             (name,) = connection.execute("select current_database()").fetchone() or ("",)
             connection.execute(f'copy from database "{name}" to compacted')
             connection.execute("detach compacted")
-        _flush(new)
+        flush(new)
         new.replace(self.path)
         Path(f"{self.path}.wal").unlink(missing_ok=True)
-        newest = self.publish()
-        for old in self.published.iterdir():
-            if old != newest:
-                old.unlink()
+        self._snapshots.keep_only(self.publish())
 
     def forget_models(self, connection: Connection, kept: Collection[str]) -> None:
         """Drop what models made: a full build takes its place in the file, not as much again."""
@@ -280,20 +261,6 @@ class DuckDBWarehouse(Warehouse):
             kind = "view" if table_type == "VIEW" else "table"
             connection.execute(f'drop {kind} "{schema}"."{name}"')
         connection.execute("checkpoint")
-
-    def _point_to(self, target: Path) -> None:
-        link = self.data_dir / f"{self.link.name}.new"
-        link.unlink(missing_ok=True)
-        link.symlink_to(target.relative_to(self.data_dir))
-        failpoint("publish.linked")
-        link.replace(self.link)
-        failpoint("publish.pointed")
-        _flush(self.data_dir)
-
-    def _forget_others(self, *kept: str) -> None:
-        for other in self.published.glob("analytics-*.duckdb*"):
-            if other.name not in kept:
-                other.unlink(missing_ok=True)
 
     def snapshot(self) -> Path:
         """The newest snapshot.
@@ -454,25 +421,3 @@ def _build_memory() -> str:
     """What DuckDB may use while models are built: no more than it would take by itself."""
     has_4_gb = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") > 4 * 1024**3
     return "3GB" if has_4_gb else "80%"
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copy a file. A file system that lets files share blocks (XFS, Btrfs) copies nothing."""
-    with source.open("rb") as read, target.open("wb") as written:
-        try:
-            while os.copy_file_range(read.fileno(), written.fileno(), MOST_AT_ONCE):
-                pass
-        except (AttributeError, OSError) as error:  # macOS does not have it
-            if getattr(error, "errno", errno.ENOSYS) not in NOT_BY_THE_KERNEL:
-                raise
-            read.seek(0)
-            written.seek(0)
-            shutil.copyfileobj(read, written, 1024 * 1024)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

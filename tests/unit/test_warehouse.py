@@ -122,6 +122,15 @@ def test_the_last_two_snapshots_are_kept(warehouse: Embedded) -> None:
     assert sorted(warehouse.published.iterdir()) == made[-2:]
 
 
+def test_the_last_two_are_kept_in_a_folder_that_has_two_names(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    other = tmp_path / "other"
+    other.symlink_to(tmp_path / "real")
+    warehouse = Embedded(other / "warehouse.duckdb", other)
+    made = [fill(warehouse, value).name for value in range(3)]
+    assert sorted(path.name for path in warehouse.published.iterdir()) == made[-2:]
+
+
 def test_a_snapshot_nobody_was_pointed_to_takes_no_place_of_one_that_is_read(
     warehouse: Embedded,
 ) -> None:
