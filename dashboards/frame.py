@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from importlib.resources import files
 from typing import Any
@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 
 from dashboards import formats, guard, parts, state
-from dashboards.reading import QueryFailed, Reader, Version, cached, parameters, reader, text
+from dashboards.reading import QueryFailed, Reader, Row, Version, cached, parameters, reader, text
 from dashboards.sheet import LANGUAGES, Sheet, Viewer, say
 from dashboards.sidebar import Sidebar
 from pipelines.errors import DoblecheckError, NotPublished
@@ -249,19 +249,23 @@ def _banner_if_stale(sheet: Sheet) -> None:
     age = (datetime.now(UTC) - published_at).total_seconds()
     if age > limit:
         parts.note(sheet.t("banner.stale", age=formats.duration(age)), tone="warn")
-    chosen = sheet.filters
-    for row in sheet.accounts:
-        # Builds go on where an account can't be read: its numbers end there all the same.
+    # Builds go on where an account can't be read: its numbers end there all the same.
+    for row in filter(partial(_is_in_view, sheet), sheet.accounts):
         read_at = row["messages_read_at"]
         behind = (published_at - read_at).total_seconds() if read_at else 0
-        is_shown = not (
-            (chosen.account and row["account_key"] not in chosen.account)
-            or (chosen.provider and row["provider"] not in chosen.provider)
-        )
-        if behind > limit and is_shown:
+        if behind > limit:
             name = f"{row['provider']} · {row['account']}"
             text_ = sheet.t("banner.unread", name=name, age=formats.duration(age + behind))
             parts.note(text_, tone="warn")
+
+
+def _is_in_view(sheet: Sheet, account: Row) -> bool:
+    """Whether the filters leave an account."""
+    chosen = sheet.filters
+    return not (
+        (chosen.account and account["account_key"] not in chosen.account)
+        or (chosen.provider and account["provider"] not in chosen.provider)
+    )
 
 
 def _age_of_newest(site: state.Site) -> str:

@@ -5,24 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from transport_stage import Time
 
 from pipelines.reading.gate import Gate, Urgency, urgent
-
-
-class Time:
-    """A clock that only sleeping moves."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        assert seconds >= 0
-        for _ in range(3):  # whoever was let in before starts before the time passes
-            await asyncio.sleep(0)
-        self.now += seconds
 
 
 def gate(time: Time, *, per_minute: int = 1000, concurrency: int = 1000) -> Gate:

@@ -1,17 +1,15 @@
-"""The way out: quota, retries, and errors that carry nothing private."""
+"""The way out: quota, and errors that carry nothing private."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
 import pytest
+from transport_stage import KEY, Time, a_transport, ask, failing
 
 from pipelines.errors import (
     BadCursor,
@@ -23,179 +21,11 @@ from pipelines.errors import (
     Unavailable,
     Unreachable,
 )
-from pipelines.reading.retrying import THROTTLES, TRIES
+from pipelines.reading.retrying import TRIES
 from pipelines.reading.transport import Transport
 from pipelines.salvage import Unreadable
 
-KEY = "CANARY-key-4711"
 PHONE = "5491126032641"
-
-
-class Time:
-    """A clock that only sleeping moves."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        assert seconds >= 0
-        for _ in range(100):  # whoever was let in before starts before the time passes
-            await asyncio.sleep(0)
-        self.now += seconds
-
-
-Answer = Callable[[int], httpx.Response]
-
-
-def ask(
-    answer: Answer, *, path: str = "/list", params: dict[str, Any] | None = None, **get: Any
-) -> tuple[Any, int, float]:
-    """One GET against a scripted server: the body, the requests it took, the seconds slept."""
-    time, seen = Time(), []
-
-    def handle(request: httpx.Request) -> httpx.Response:
-        seen.append(request)
-        return answer(len(seen))
-
-    async def go() -> Any:
-        transport = Transport(
-            title="Shop",
-            base_url="https://api.example",
-            headers={"X-API-Key": KEY},
-            requests_per_minute=1000,
-            concurrency=4,
-            carrier=httpx.MockTransport(handle),
-            clock=time,
-            sleep=time.sleep,
-        )
-        async with transport:
-            return (await transport.get(path, params, **get)).body
-
-    try:
-        return asyncio.run(go()), len(seen), time.now - 1000
-    except ProviderError as error:
-        error.requests = len(seen)  # type: ignore[attr-defined]
-        raise
-    finally:
-        assert {request.method for request in seen} <= {"GET"}
-
-
-def failing(times: int, response: Callable[[], httpx.Response]) -> Answer:
-    return lambda n: response() if n <= times else httpx.Response(200, json={"data": []})
-
-
-def bad_gateway() -> httpx.Response:
-    return httpx.Response(502, html="<html>")
-
-
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_a_passing_failure_is_tried_again(status: int) -> None:
-    body, requests, _ = ask(failing(2, lambda: httpx.Response(status, text="Bad Gateway")))
-    assert (body, requests) == ({"data": []}, 3)
-
-
-def test_a_lasting_failure_ends_after_six_tries() -> None:
-    with pytest.raises(Unreachable) as caught:
-        ask(lambda n: bad_gateway())
-    assert caught.value.requests == TRIES  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        ("60", 60),
-        ("99999", 120),
-        ("soon", 60),
-        (None, 60),
-        ("²", 60),
-        ("9" * 5000, 120),
-        ("in 90 s", 90),
-    ],
-)
-def test_the_wait_that_is_asked_for_is_kept(header: str | None, seconds: float) -> None:
-    if header == "in 90 s":
-        header = format_datetime(datetime.now(UTC) + timedelta(seconds=90))
-    headers = {b"Retry-After": header.encode("latin-1")} if header else {}
-    _, requests, slept = ask(failing(1, lambda: httpx.Response(429, headers=headers)))
-    assert requests == 2
-    assert slept == pytest.approx(seconds, abs=3)
-
-
-@pytest.mark.parametrize("ahead", [-1, 0, 1])
-def test_a_wait_until_a_time_is_measured_by_the_clock_that_told_it(ahead: int) -> None:
-    now = datetime.now(UTC) + timedelta(hours=ahead)
-    until = format_datetime(now + timedelta(seconds=90))
-    headers = {"Retry-After": until, "Date": format_datetime(now)}
-    _, requests, slept = ask(failing(1, lambda: httpx.Response(429, headers=headers)))
-    assert (requests, slept) == (2, 90)
-
-
-def test_a_provider_that_asks_for_no_wait_is_asked_ever_less_often_all_the_same() -> None:
-    no_wait = httpx.Response(429, headers={"Retry-After": "0"})
-    _, requests, slept = ask(failing(5, lambda: no_wait))
-    assert requests == 6
-    assert 0.5 * 15.5 <= slept <= 15.5
-
-
-def test_waits_that_are_asked_for_use_up_no_try() -> None:
-    wait = httpx.Response(429, headers={"Retry-After": "60"})
-    answers = {**dict.fromkeys(range(1, 21), wait), **dict.fromkeys(range(21, 26), bad_gateway())}
-    body, requests, slept = ask(lambda n: answers.get(n, httpx.Response(200, json=[])))
-    assert (body, requests) == ([], 26)
-    assert 20 * 60 <= slept <= 20 * 60 + 15.5  # five failures after them wait as if they were alone
-
-
-def ask_again_and_again(statuses: Iterator[int], *, is_late: bool) -> list[tuple[str, int]]:
-    """What five requests in turn come to, and how often each asks."""
-    seen: list[int] = []
-
-    def handle(request: httpx.Request) -> httpx.Response:
-        seen.append(next(statuses))
-        return httpx.Response(seen[-1], json=[])
-
-    async def go() -> list[tuple[str, int]]:
-        async with Transport(
-            title="Shop",
-            base_url="https://api.example",
-            headers={},
-            requests_per_minute=1000,
-            concurrency=1,
-            carrier=httpx.MockTransport(handle),
-            clock=(time := Time()),
-            sleep=time.sleep,
-        ) as transport:
-            if is_late:
-                transport.hurry()
-            told = []
-            for _ in range(5):
-                before = len(seen)
-                try:
-                    await transport.get("/list")
-                except Unreachable as error:
-                    told.append((str(error), len(seen) - before))
-                else:
-                    told.append(("well", len(seen) - before))
-            return told
-
-    return asyncio.run(go())
-
-
-@pytest.mark.parametrize(("is_late", "tries"), [(False, THROTTLES + 1), (True, TRIES)])
-def test_a_provider_that_only_ever_asks_to_wait_is_waited_for_once(
-    is_late: bool, tries: int
-) -> None:
-    answers = itertools.chain([429] * (tries + 2), [200], itertools.repeat(429))
-    gives_up = "Shop still asks to wait (429 on GET /list)"
-    assert ask_again_and_again(answers, is_late=is_late) == [
-        (gives_up, tries),
-        (gives_up, 1),
-        (gives_up, 1),
-        ("well", 1),
-        (gives_up, tries),
-    ]
 
 
 @pytest.mark.parametrize(
@@ -231,33 +61,6 @@ def test_an_answer_of_the_wrong_shape_is_never_an_empty_page(body: bytes) -> Non
             is_whole=lambda b: isinstance(b, dict) and isinstance(b.get("data"), list),
         )
     assert caught.value.requests == 3  # type: ignore[attr-defined]
-
-
-def test_a_failing_server_makes_no_body_worse() -> None:
-    # A list of thousands of pages meets every order of a few failures.
-    answers = {1: 500, 2: 503, 3: 200}
-
-    def answer(n: int) -> httpx.Response:
-        if n in answers:
-            return httpx.Response(answers[n], html="<html>")
-        return httpx.Response(200, json={"data": []})
-
-    assert ask(answer)[:2] == ({"data": []}, 4)
-
-
-def test_bodies_that_are_no_answers_are_counted_whatever_lies_between() -> None:
-    with pytest.raises(BadPayload) as caught:
-        ask(lambda n: httpx.Response(502 if n % 2 else 200, html="<html>"))
-    assert caught.value.requests == TRIES  # type: ignore[attr-defined]
-
-
-def test_a_connection_that_breaks_is_tried_again() -> None:
-    def answer(n: int) -> httpx.Response:
-        if n < 3:
-            raise httpx.ReadError("cut off")
-        return httpx.Response(200, json=[])
-
-    assert ask(answer)[:2] == ([], 3)
 
 
 def test_an_error_shows_neither_key_nor_query_nor_body_nor_number() -> None:
@@ -299,15 +102,8 @@ def test_a_refused_key_stops_every_later_request() -> None:
 
 
 def two_hosts(handle: Callable[[httpx.Request], httpx.Response], time: Time) -> list[Transport]:
-    main = Transport(
-        title="Shop",
-        base_url="https://new.example",
-        headers={"X-API-Key": KEY},
-        requests_per_minute=3,
-        concurrency=2,
-        carrier=httpx.MockTransport(handle),
-        clock=time,
-        sleep=time.sleep,
+    main = a_transport(
+        handle, time, base_url="https://new.example", requests_per_minute=3, concurrency=2
     )
     return [main, main.beside("https://old.example/")]
 

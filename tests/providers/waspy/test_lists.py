@@ -408,3 +408,13 @@ def test_a_list_that_no_scan_fits_is_scanned_again_an_hour_later(shop: Shop) -> 
     assert pages_of_contacts(shop, lose_a_row, timedelta(minutes=5)) == 1 < scan
     assert pages_of_contacts(shop, lose_a_row, timedelta(minutes=61)) == scan
     assert shop.rows("contacts").keys() == {contact_id(c.id) for c in shop.world.contacts}
+
+
+@pytest.mark.usefixtures("short_pages")
+def test_a_total_that_only_some_pages_tell_makes_no_scan_trusted(shop: Shop) -> None:
+    def tell_now_and_then(number: int, body: Any) -> None:
+        if number % 2:
+            del body["meta"]["total"]
+
+    pages = pages_of_contacts(shop, lambda number, body: None, timedelta(0))
+    assert pages_of_contacts(shop, tell_now_and_then, DAY) > pages
