@@ -410,11 +410,21 @@ def test_a_list_that_no_scan_fits_is_scanned_again_an_hour_later(shop: Shop) -> 
     assert shop.rows("contacts").keys() == {contact_id(c.id) for c in shop.world.contacts}
 
 
-@pytest.mark.usefixtures("short_pages")
-def test_a_total_that_only_some_pages_tell_makes_no_scan_trusted(shop: Shop) -> None:
-    def tell_now_and_then(number: int, body: Any) -> None:
-        if number % 2:
-            del body["meta"]["total"]
-
-    pages = pages_of_contacts(shop, lambda number, body: None, timedelta(0))
-    assert pages_of_contacts(shop, tell_now_and_then, DAY) > pages
+@pytest.mark.parametrize(
+    ("totals", "is_plausible"),
+    [
+        ({3}, True),
+        ({2, 3}, True),
+        ({3, 5}, True),
+        ({2, 4}, True),
+        ({4}, False),
+        ({1, 2}, False),
+        ({None}, True),  # no list that tells one
+        ({None, 3}, False),  # told only now and then
+    ],
+)
+def test_a_pass_is_trusted_by_the_totals_that_its_pages_tell(
+    totals: set[int | None], is_plausible: bool
+) -> None:
+    seen = contacts._Pass(100, is_backwards=False, ids={"a", "b", "c"}, totals=totals)
+    assert seen.is_plausible() == is_plausible
