@@ -2,7 +2,8 @@
 
     python -m benchmarks.publish [--gigabytes 1 4]
 
-Beside it, what the disk takes to copy and flush as many bytes: the floor under it.
+The first two write the file as a whole, the others what differs from the one before the last.
+Beside them, what the disk takes to copy and flush as many bytes.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 
 import duckdb
 
@@ -48,18 +50,28 @@ def copied(path: Path) -> float:
     return took
 
 
+def replace_some(path: Path) -> None:
+    """Other rows in the place of 500 all over the table, as a build leaves them."""
+    with duckdb.connect(str(path)) as db:
+        db.execute("create temp table chosen as from marts.filler using sample 500 rows (reservoir)")
+        db.execute("delete from marts.filler where i in (select i from chosen)")
+        db.execute("insert into marts.filler select i, md5(t) from chosen")
+
+
 def figures(gigabytes: float, folder: Path) -> Iterator[Figure]:
     path = folder / "warehouse.duckdb"
     make(path, gigabytes)
     warehouse = at(path, folder)
-    warehouse.publish()  # the first one makes folders and the link
     size = path.stat().st_size / 1e9
-    floor = copied(path)
-    began = time.perf_counter()
-    warehouse.publish()
-    took = time.perf_counter() - began
-    note = f"{took:.2f} s for {size:.2f} GB; a bare copy and flush: {floor / size:.2f} s/GB"
-    yield Figure(f"{gigabytes:g} GB", took / size, "s/GB", note=note)
+    took = []  # the first one finds memory that nobody used yet
+    for _ in range(5):
+        began = time.perf_counter()
+        warehouse.publish()
+        took.append(time.perf_counter() - began)
+        replace_some(path)
+    note = f"a bare copy and flush: {copied(path):.2f} s"
+    yield Figure(f"{size:.1f} GB, as a whole", took[1], "s", note=note)
+    yield Figure(f"{size:.1f} GB, 500 rows replaced", median(took[2:]), "s")
 
 
 def main() -> None:
