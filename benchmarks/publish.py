@@ -53,7 +53,9 @@ def copied(path: Path) -> float:
 def replace_some(path: Path) -> None:
     """Other rows in the place of 500 all over the table, as a build leaves them."""
     with duckdb.connect(str(path)) as db:
-        db.execute("create temp table chosen as from marts.filler using sample 500 rows (reservoir)")
+        db.execute(
+            "create temp table chosen as from marts.filler using sample 500 rows (reservoir)"
+        )
         db.execute("delete from marts.filler where i in (select i from chosen)")
         db.execute("insert into marts.filler select i, md5(t) from chosen")
 

@@ -227,6 +227,10 @@ class Warehouse(ABC):
     def give_more_memory(self) -> None:  # noqa: B027
         """Let all later runs have it."""
 
+    def shares(self, rows: int) -> Sequence[str]:
+        """Conditions on `{column}` that divide so many rows into what a sync's memory can join."""
+        return ["true"]
+
     scratch = "table"
     """How a table is made that nobody misses after a crash: the next build makes everything."""
 

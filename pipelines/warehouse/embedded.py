@@ -65,6 +65,9 @@ SYNC_MEMORY = "48MB"
 """What it may use then. Beyond it, it works on disk where it can. It can't with two thousand rows
 of many kilobytes, which it takes in one piece: for those it may use what a build may."""
 
+ROWS_TO_JOIN = 50_000
+"""By their ids, in that memory: the table of a join can't always work on disk either."""
+
 CHECKPOINT = "16MB"
 """How long its log of changes may grow, its own default. dlt raises it to 1 GB, and what is only in
 the log takes memory: a first sync of 400,000 messages came to its limit by that."""
@@ -163,6 +166,10 @@ class DuckDBWarehouse(Warehouse):
                 connection.execute(f"set {name} = '{value}'")
             self._limit_memory(connection)
             yield StoredRows(connection, room.schema, account, self)
+
+    def shares(self, rows: int) -> Sequence[str]:
+        count = 1 + rows // ROWS_TO_JOIN
+        return [f"hash({{column}}) % {count} = {number}" for number in range(count)]
 
     def expect_long_rows(self) -> None:
         """Let DuckDB use as much memory as for a build, as long as this process syncs."""

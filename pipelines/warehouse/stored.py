@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from heapq import nlargest
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from pipelines.provider import Table
@@ -110,21 +112,33 @@ class StoredRows:
         texts = ", ".join(f"coalesce(\"{name}\", '')" for name in columns)
         digest = f"md5(concat_ws(chr(31), {texts}))"
         done = "false" if self._is_empty(cursors) else self._is_completed
-        moved = (
-            f"from {self._schema}.{table.name} as moved where account = $1 and not exists "
-            f"(select 1 from {self._schema}.{cursors.name} as cursors "
-            "where cursors.account = $1 and cursors.id = moved.id "
-            f'and cursors."{mark}" = {digest} and {done})'
-        )
+        newest: list[tuple[Any, ...]] = []
+        count = 0
+        for share in self._warehouse.shares(self.count(cursors)):
+            moved = (
+                f"from {self._schema}.{table.name} as moved where account = $1 "
+                f"and {share.format(column='id')} and not exists "
+                f"(select 1 from {self._schema}.{cursors.name} as cursors "
+                f"where cursors.account = $1 and {share.format(column='cursors.id')} "
+                f'and cursors.id = moved.id and cursors."{mark}" = {digest} and {done})'
+            )
+            rows, others = self._highest(f'id, "{columns[0]}", {digest}', moved, columns[0], most)
+            newest = nlargest(most, chain(newest, rows), key=lambda row: row[1] or "")
+            count += len(rows) + others
+        return newest, count - len(newest)
+
+    def _highest(
+        self, told: str, among: str, column: str, most: int
+    ) -> tuple[list[tuple[Any, ...]], int]:
+        """The rows that are highest in a column, and how many more there are."""
         rows = self._all(
-            f'select id, "{columns[0]}", {digest} {moved} '
-            f'order by "{columns[0]}" desc nulls last limit {most}',
+            f'select {told} {among} order by "{column}" desc nulls last limit {most}',
             [self._account],
         )
         if len(rows) < most:
             return rows, 0
         # By itself: a count beside the rows would hold all of them in memory.
-        ((count,),) = self._all(f"select count(*) {moved}", [self._account])
+        ((count,),) = self._all(f"select count(*) {among}", [self._account])
         return rows, count - len(rows)
 
     def lacking(self, table: Table, column: str, *, of: Table) -> set[str]:

@@ -12,7 +12,7 @@ from place import Place
 from pipelines.providers import find
 from pipelines.reading.landing import Lander, Record
 from pipelines.reading.stored import mark_of, whole_number
-from pipelines.warehouse import stored
+from pipelines.warehouse import embedded, stored
 
 ROOMS = {room.name: room for room in find()}
 KAPSO, WASPY = ({table.name: table for table in ROOMS[name].tables} for name in ("kapso", "waspy"))
@@ -53,9 +53,11 @@ def test_ids_come_some_at_a_time_and_none_is_missed(
         assert list(here.ids(WASPY["channels"])) == []
 
 
+@pytest.mark.parametrize("rows_to_join", [2, 50_000], ids=["in shares", "at once"])
 def test_what_moved_comes_newest_first_with_its_mark_and_the_number_of_the_others(
-    place: Place,
+    place: Place, monkeypatch: pytest.MonkeyPatch, rows_to_join: int
 ) -> None:
+    monkeypatch.setattr(embedded, "ROWS_TO_JOIN", rows_to_join)
     told = ("last_message_at", "last_message_preview")
     rows = [
         {"account": "a", "id": str(i), "last_message_at": str(i), "last_message_preview": "hello"}

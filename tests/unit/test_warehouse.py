@@ -39,8 +39,8 @@ HELD = "select v from t where text = md5((v + i)::text) group by v having count(
 def fill(warehouse: Embedded, value: int) -> Path:
     with warehouse.connect() as connection:
         connection.execute(
-            f"create or replace table t as select {value} as v, i, md5(({value} + i)::text) as text "
-            "from range(50000) as r (i)"
+            f"create or replace table t as select {value} as v, i, "
+            f"md5(({value} + i)::text) as text from range(50000) as r (i)"
         )
     return warehouse.publish()
 
