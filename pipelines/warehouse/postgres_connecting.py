@@ -11,6 +11,9 @@ from psycopg.conninfo import conninfo_to_dict
 
 from pipelines.errors import ConfigError, DiskFull, WarehouseAway, WarehouseError
 
+OLDEST = 150_000
+"""The oldest version that will do, as in `server_version_num`."""
+
 AWAY = ("08", "57P", "53300")
 """SQLSTATEs, or how they begin, of a server that is gone, starts or takes no more connections."""
 
@@ -104,6 +107,20 @@ def explained(error: BaseException, name: str) -> WarehouseError | None:
             hint="when it is back, run again: nothing is lost",
         )
     return None
+
+
+def check_version(version: int, name: str) -> None:
+    """See that a server is new enough for what is asked of it: views with the reader's rights, and
+    MERGE.
+
+    Raises:
+        WarehouseError: it is not.
+    """
+    if version < OLDEST:
+        raise WarehouseError(
+            f"{name} is PostgreSQL {version // 10_000}",
+            hint=f"doblecheck needs {OLDEST // 10_000} or newer",
+        )
 
 
 def not_opened(error: psycopg.Error, name: str) -> WarehouseError:

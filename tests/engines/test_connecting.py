@@ -30,6 +30,7 @@ from pipelines.loading.sync import Order, sync_account
 from pipelines.providers import find
 from pipelines.settings import Account
 from pipelines.simulation import Clock, serve
+from pipelines.warehouse import postgres_connecting
 from pipelines.warehouse.postgres import PostgresWarehouse
 from pipelines.world import make_world
 
@@ -214,3 +215,12 @@ def _answers(port: int) -> bool:
     except ConnectionRefusedError:
         return False
     return True
+
+
+def test_a_server_that_is_too_old_is_told(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_connecting, "OLDEST", 990_000)
+    with pytest.raises(WarehouseError, match=r"is PostgreSQL [0-9]+$") as caught:
+        PostgresWarehouse(postgres_url, tmp_path).ensure_raw_tables(find())
+    assert caught.value.hint == "doblecheck needs 99 or newer"

@@ -122,6 +122,8 @@ def test_the_planner_forgets_a_table_that_was_emptied(postgres_url: str, tmp_pat
         "select count(*) from pg_stats where schemaname = 'raw_kapso' and tablename = 'rejected'"
     )
     with warehouse.connect() as connection:
+        if connection.info.server_version < 180_000:
+            pytest.skip("PostgreSQL can't be made to forget before 18")
         connection.execute(
             "insert into raw_kapso.rejected (id, account, body) "
             "select i::text, 'shop', 'a secret ' || i from generate_series(1, 3) as rows (i)"

@@ -72,8 +72,9 @@ class Place:
         return True
 
 
-@pytest.fixture(scope="module")
-def place(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Place:
+@pytest.fixture(scope="module", params=["postgres", "older_postgres"])
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    postgres: Server = request.getfixturevalue(request.param)
     folder = tmp_path_factory.mktemp("roles")
     url = postgres.database()
     made = Place(postgres, url.rsplit("/", 1)[1])

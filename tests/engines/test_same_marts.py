@@ -79,8 +79,12 @@ def compared(folder: Path, url: str, seed: int) -> Sequence[str]:
     return told
 
 
-def test_five_random_worlds_give_the_same_marts(tmp_path: Path, postgres_url: str) -> None:
-    assert compared(tmp_path, postgres_url, SEED) == []
+@pytest.mark.parametrize("server", ["postgres", "older_postgres"])
+def test_five_random_worlds_give_the_same_marts(
+    tmp_path: Path, request: pytest.FixtureRequest, server: str
+) -> None:
+    url = request.getfixturevalue(server).database()
+    assert compared(tmp_path, url, SEED) == []
 
 
 @pytest.mark.matrix
