@@ -19,6 +19,7 @@ FULL = [
     ["build", "545000"],
     ["build", "5450000"],
     ["build", "545000", "--postgres"],
+    ["build", "5450000", "--postgres"],
     ["publish"],
     ["receiver"],
     ["serve"],

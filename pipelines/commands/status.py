@@ -11,7 +11,7 @@ from pipelines.journal import Entry, Journal
 from pipelines.provider import Provider
 from pipelines.reading.quota import told
 from pipelines.receiver.log import DeliveryLog
-from pipelines.warehouse import Connection, Warehouse, sync_states
+from pipelines.warehouse import Connection, Warehouse, all_sync_states
 from pipelines.webhooks import status as hook_status
 from pipelines.webhooks.status import HookStatus
 
@@ -159,30 +159,21 @@ def _log(log: DeliveryLog, now: datetime) -> LogStatus:
 def _resources(
     connection: Connection | None, rooms: Sequence[Provider], now: datetime
 ) -> Iterator[ResourceStatus]:
-    there = _schemas(connection)
-    for room in rooms:
-        if connection is None or room.schema not in there:
-            continue
-        for state in sync_states(connection, room):
-            synced = state.last_synced_at
-            yield ResourceStatus(
-                account=f"{room.name}:{state.account}",
-                resource=state.resource,
-                rows=_rows(connection, room, state.resource, state.account),
-                rejected=_rejected(connection, room, state.resource, state.account),
-                is_complete=state.is_complete,
-                open_gaps=len(state.position.get("gaps", ())),
-                last_synced_at=synced.astimezone(UTC) if synced else None,
-                age_seconds=(now - synced).total_seconds() if synced else None,
-                last_error=state.last_error,
-            )
-
-
-def _schemas(connection: Connection | None) -> set[str]:
     if connection is None:
-        return set()
-    sql = "select schema_name from information_schema.schemata"
-    return {name for (name,) in connection.execute(sql).fetchall()}
+        return
+    for room, state in all_sync_states(connection, rooms):
+        synced = state.last_synced_at
+        yield ResourceStatus(
+            account=f"{room.name}:{state.account}",
+            resource=state.resource,
+            rows=_rows(connection, room, state.resource, state.account),
+            rejected=_rejected(connection, room, state.resource, state.account),
+            is_complete=state.is_complete,
+            open_gaps=len(state.position.get("gaps", ())),
+            last_synced_at=synced.astimezone(UTC) if synced else None,
+            age_seconds=(now - synced).total_seconds() if synced else None,
+            last_error=state.last_error,
+        )
 
 
 def _rows(connection: Connection, room: Provider, resource: str, account: str) -> int:

@@ -14,9 +14,9 @@ from pipelines.warehouse.base import (
     Connection,
     SyncState,
     Warehouse,
+    all_sync_states,
     disk_full,
     ensure_raw_tables,
-    sync_states,
 )
 from pipelines.warehouse.stored import StoredRows
 
@@ -30,11 +30,11 @@ __all__ = [
     "StoredRows",
     "SyncState",
     "Warehouse",
+    "all_sync_states",
     "at",
     "disk_full",
     "ensure_raw_tables",
     "open_warehouse",
-    "sync_states",
 ]
 
 

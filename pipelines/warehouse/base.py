@@ -335,6 +335,17 @@ def sync_states(
     return [SyncState(row[0], row[1], json.loads(row[2] or "{}"), *row[3:]) for row in rows]
 
 
+def all_sync_states(
+    connection: Connection, rooms: Iterable[Provider]
+) -> Iterator[tuple[Provider, SyncState]]:
+    """What is known of the resources of every account; of a room that was never read, nothing."""
+    sql = "select schema_name from information_schema.schemata"
+    there = {name for (name,) in connection.execute(sql).fetchall()}
+    for room in rooms:
+        if room.schema in there:
+            yield from ((room, state) for state in sync_states(connection, room))
+
+
 def disk_full() -> DiskFull:
     """The error for a disk without room. What was loaded until then stays loaded."""
     return DiskFull(

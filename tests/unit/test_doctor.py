@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from pipelines.commands.doctor import examine
 from pipelines.providers import find
 from pipelines.settings import Account, Settings
+from pipelines.warehouse import SyncState
 from pipelines.warehouse.base import Watched
 from pipelines.warehouse.embedded import DuckDBWarehouse
 
@@ -67,3 +68,20 @@ def test_a_log_that_nothing_can_be_written_to_is_told(tmp_path: Path) -> None:
         found[folder] = problems(settings, warehouse)["log of webhook deliveries"]
     assert found["data"] is None
     assert "can't be used" in str(found["/dev/null/data"])
+
+
+def test_an_account_that_no_setting_names_is_told_and_is_no_fault(tmp_path: Path) -> None:
+    """It was given another name, or it is over: that is for its people to know."""
+    warehouse = DuckDBWarehouse(tmp_path / "warehouse.duckdb", tmp_path)
+    warehouse.ensure_raw_tables(find())
+    for room in find():
+        states = [
+            SyncState(name, "messages", {}, is_complete=True) for name in ("shop-0", "before")
+        ]
+        warehouse.save_sync_states(room, states)
+    found = problems(settings_of(tmp_path, "a-key"), warehouse)
+    told = "is in the warehouse and not in the settings: its rows still count"
+    for name in ("kapso:before", "waspy:before", "waspy:shop-0"):
+        assert found[f"{name} {told}"] is None
+    assert not any(told in name and name.startswith("kapso:shop-0") for name in found)
+    assert not any(told in name for name in problems(settings_of(tmp_path), warehouse))
