@@ -267,13 +267,16 @@ class Bench:
 
 def _measured(command: list[str]) -> tuple[str, float, float]:
     """Run a command to its end: what it told, its seconds, and the most megabytes it held."""
-    started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    told = process.stdout.read() if process.stdout else ""
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
+    started, megabytes = time.perf_counter(), 0.0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        while process.poll() is None:
+            megabytes = max(megabytes, report.most_megabytes(process.pid))
+            time.sleep(0.02)
+        took = time.perf_counter() - started
+        told = process.stdout.read() if process.stdout else ""
+    if process.returncode:
         raise SystemExit("a build failed")
-    return told, time.perf_counter() - started, usage.ru_maxrss / 1024
+    return told, took, megabytes
 
 
 def figures(bench: Bench) -> list[Figure]:

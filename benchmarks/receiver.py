@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import re
 import resource
 import signal
 import subprocess
@@ -26,7 +25,7 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
-from benchmarks.report import Figure, Run, tell
+from benchmarks.report import Figure, Run, most_megabytes, tell
 from pipelines.receiver.log import FILE_NAME
 from pipelines.receiver.signatures import sign
 from pipelines.receiver.sqlite_log import SqliteLog
@@ -68,8 +67,7 @@ class Running:
 
     def megabytes(self) -> float:
         """The most memory it had so far."""
-        found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{self.pid}/status").read_text())
-        return int(found[1]) / 1024 if found else float("nan")
+        return most_megabytes(self.pid)
 
     def cpu_seconds(self) -> float:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()

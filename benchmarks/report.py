@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -157,3 +158,13 @@ def page(runs: Sequence[Run]) -> str:
 
 if __name__ == "__main__":
     _write(kept())
+
+
+def most_megabytes(pid: int) -> float:
+    """The most memory that a process has held so far; 0 once it has ended.
+
+    What the system tells of a process that has ended counts the memory of the one it was made by,
+    and a benchmark may be larger than what it measures.
+    """
+    told = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    return int(told[1]) / 1024 if told else 0

@@ -30,7 +30,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from benchmarks.dashboard import Served, make, served
-from benchmarks.report import Figure, Run, tell
+from benchmarks.report import Figure, Run, most_megabytes, tell
 from dashboards.reading import SECONDS
 
 PAGES = ("", "response-time", "windows", "team", "delivery", "calls", "contacts", "conversation",
@@ -180,13 +180,6 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def most_memory(pid: int) -> float:
-    """Megabytes that a process has held at most."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    [kilobytes] = [line.split()[1] for line in lines if line.startswith("VmHWM")]
-    return int(kilobytes) / 1024
-
-
 def p95(opened: Sequence[Opened]) -> float:
     """Of 20 pages one takes longer."""
     return quantiles([page.seconds for page in opened], n=20, method="inclusive")[-1]
@@ -196,7 +189,7 @@ def measured(folder: Path, name: str, count: int) -> Iterator[Figure]:
     """Both loads on one warehouse."""
     with served(folder) as server:
         at_once, paced, cpu = asyncio.run(loads(server, count))
-        memory = most_memory(server.pid)
+        memory = most_megabytes(server.pid)
     failed = sum(not page.is_good for page in [*at_once, *paced])
     slowest = max(paced, key=lambda page: page.seconds)
     half = median(page.seconds for page in at_once)
@@ -218,7 +211,7 @@ def stopped(folder: Path, count: int) -> Iterator[Figure]:
         db.execute(ENDLESS)
     with served(folder) as server:
         endless, others = asyncio.run(beside_an_endless_query(server, count))
-        memory = most_memory(server.pid)
+        memory = most_megabytes(server.pid)
     told = "the page says so" if endless.was_stopped else "**the page does not say so**"
     yield Figure(
         "a query that never ends: until it is stopped", endless.seconds, "s", "<= 12", told
