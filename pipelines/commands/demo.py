@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from pipelines import run
@@ -307,8 +308,9 @@ def _kpis(warehouse: Warehouse) -> tuple[Kpi, ...]:
 
 def _next_commands(folder: Path) -> tuple[str, ...]:
     """Commands that work when they are pasted: with the program as this run was started."""
-    program = "doblecheck" if shutil.which("doblecheck") else _short(Path(sys.argv[0]).absolute())
-    there = f"DOBLECHECK_DATA_DIR={_short(folder)} {program}"
+    is_known = shutil.which("doblecheck")
+    program = "doblecheck" if is_known else quote(_short(Path(sys.argv[0]).absolute()))
+    there = f"DOBLECHECK_DATA_DIR={quote(_short(folder))} {program}"
     backlog = "select * from marts.mart_backlog order by waiting_seconds desc limit 10"
     return (f'{there} query "{backlog}"', f"{there} status", f"{program} init")
 

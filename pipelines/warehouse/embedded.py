@@ -19,6 +19,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from typing import IO, TYPE_CHECKING, Any, cast
 
 import duckdb
@@ -390,7 +391,7 @@ class DuckDBWarehouse(Warehouse):
         if "replaying WAL" in str(error):
             # Moving it away by ourselves would lose, unseen, what only it holds.
             log = f"{path}.wal"
-            aside = f"mv {log} {log}.damaged"
+            aside = f"mv {quote(log)} {quote(log + '.damaged')}"
             return WarehouseError(
                 f"{path.name} could not be opened: its log of the last changes is damaged",
                 hint=f"{aside}  then run again: what it held is read and built again",

@@ -19,9 +19,14 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 
 
-def run(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+PROGRAM = Path(sys.executable).parent / "doblecheck"
+
+
+def run(
+    folder: Path, *arguments: str, program: Path = PROGRAM, **environment: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [Path(sys.executable).parent / "doblecheck", *arguments],
+        [program, *arguments],
         cwd=folder,
         env={**os.environ, **environment},
         capture_output=True,
@@ -34,7 +39,10 @@ def run(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
 def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The folder in which the demo ran, and what it printed."""
     folder = tmp_path_factory.mktemp("demo")
-    done = run(folder, "demo")
+    program = folder / "our programs" / "doblecheck"
+    program.parent.mkdir()
+    program.symlink_to(PROGRAM)
+    done = run(folder, "demo", program=program)
     assert done.returncode == 0, done.stderr
     return folder, done.stdout
 
