@@ -338,8 +338,9 @@ def sync_states(
 def all_sync_states(
     connection: Connection, rooms: Iterable[Provider]
 ) -> Iterator[tuple[Provider, SyncState]]:
-    """What is known of the resources of every account; of a room that was never read, nothing."""
-    sql = "select schema_name from information_schema.schemata"
+    """What is known of the resources of every account; of a room that was never read, nothing:
+    its schema may be there all the same, from `init-db`."""
+    sql = "select table_schema from information_schema.tables where table_name = 'sync_state'"
     there = {name for (name,) in connection.execute(sql).fetchall()}
     for room in rooms:
         if room.schema in there:

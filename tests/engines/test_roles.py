@@ -15,6 +15,7 @@ from pipelines.building import build as building
 from pipelines.errors import UsageError, WarehouseError
 from pipelines.events.webhook_tables import understand
 from pipelines.providers import find
+from pipelines.warehouse import SyncState, all_sync_states
 from pipelines.warehouse.postgres import PostgresWarehouse
 from pipelines.warehouse.postgres_roles import OUTSIDERS, ROLES, schemas, statements
 
@@ -244,6 +245,21 @@ def test_a_query_reads_the_marts_and_nothing_else(place: Place, tmp_path: Path, 
     for sql in OTHERS:
         with pytest.raises(UsageError):
             pytest.fail(f"{sql}: {warehouse.answer(sql).rows()}")
+
+
+def test_status_and_doctor_find_nothing_before_the_first_run(
+    postgres: Server, tmp_path: Path
+) -> None:
+    """The schemas are there, and no table."""
+    warehouse = PostgresWarehouse(postgres.database(), tmp_path)
+    warehouse.make_roles(find())
+    with warehouse.watch() as seen:
+        assert seen.connection is not None
+        assert list(all_sync_states(seen.connection, find())) == []
+        warehouse.ensure_raw_tables(find()[:1])
+        warehouse.save_sync_states(find()[0], [SyncState("a", "messages", {}, is_complete=True)])
+        (told,) = all_sync_states(seen.connection, find())
+    assert told[1].account == "a"
 
 
 def test_what_another_role_made_is_handed_over(postgres: Server, tmp_path: Path) -> None:
