@@ -77,8 +77,8 @@ def older_postgres() -> Server:
     from real_postgres import SYSTEMS_OWN, new_server
 
     if not SYSTEMS_OWN:
-        pytest.skip("the system has no PostgreSQL of its own")
-    return new_server(SYSTEMS_OWN[0].parent)
+        pytest.skip("the system has no PostgreSQL of its own that is new enough")
+    return new_server(SYSTEMS_OWN[0])
 
 
 ENGINES = ("duckdb", "postgres")

