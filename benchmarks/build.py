@@ -270,7 +270,7 @@ def _measured(command: list[str]) -> tuple[str, float, float]:
     started, megabytes = time.perf_counter(), 0.0
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         while process.poll() is None:
-            megabytes = max(megabytes, report.most_megabytes(process.pid))
+            megabytes = max(megabytes, report.most_megabytes(process.pid))  # not a number: no more
             time.sleep(0.02)
         took = time.perf_counter() - started
         told = process.stdout.read() if process.stdout else ""

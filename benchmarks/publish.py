@@ -2,8 +2,9 @@
 
     python -m benchmarks.publish [--gigabytes 1 4]
 
-The first two write the file as a whole, the others what differs from the one before the last.
-Beside them, what the disk takes to copy and flush as many bytes.
+The second is measured, which writes the file as a whole, and the three that follow, which write
+what differs from the one before the last. Beside them, what the disk takes to copy and flush as
+many bytes.
 """
 
 from __future__ import annotations

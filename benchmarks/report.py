@@ -9,6 +9,7 @@ place of the last one of the same section and command.
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import re
@@ -156,15 +157,15 @@ def page(runs: Sequence[Run]) -> str:
     return "\n".join(lines)
 
 
-if __name__ == "__main__":
-    _write(kept())
-
-
 def most_megabytes(pid: int) -> float:
-    """The most memory that a process has held so far; 0 once it has ended.
+    """The most memory that a process has held so far; not a number once it has ended.
 
     What the system tells of a process that has ended counts the memory of the one it was made by,
     and a benchmark may be larger than what it measures.
     """
     told = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
-    return int(told[1]) / 1024 if told else 0
+    return int(told[1]) / 1024 if told else math.nan
+
+
+if __name__ == "__main__":
+    _write(kept())

@@ -18,6 +18,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from pipelines.disk import flush
 from pipelines.errors import LogBroken, LogError
 from pipelines.failpoint import failpoint
 from pipelines.receiver.log import READ_BYTES, Arrival, Backlog, Delivery, Rewrite
@@ -231,7 +232,7 @@ class SqliteLog:
             self._inode = self.path.stat().st_ino
             self._connection = _connect(self.path)
             self._connection.executescript(SETTINGS + TABLES)
-            _flush(self.path.parent)
+            flush(self.path.parent)
         return self._connection
 
     def _is_there(self) -> bool:
@@ -326,15 +327,6 @@ def _make(path: Path) -> None:
     """The empty file, for its owner only, whatever the umask is."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-
-
-def _flush(folder: Path) -> None:
-    """Put the folder's list of files on disk: a new file is lost with it otherwise."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

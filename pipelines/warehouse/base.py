@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -227,8 +227,9 @@ class Warehouse(ABC):
     def give_more_memory(self) -> None:  # noqa: B027
         """Let all later runs have it."""
 
-    def shares(self, rows: int) -> Sequence[str]:
-        """Conditions on `{column}` that divide so many rows into what a sync's memory can join."""
+    def shares(self, count: Callable[[], int]) -> Sequence[str]:
+        """Conditions on `{column}` that divide rows into as many as a sync's memory can join; how
+        many there are is asked only where it matters."""
         return ["true"]
 
     scratch = "table"

@@ -15,7 +15,7 @@ import fcntl
 import os
 import re
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import duckdb
 
+from pipelines.disk import flush
 from pipelines.errors import (
     DiskFull,
     NotPublished,
@@ -41,7 +42,7 @@ from pipelines.warehouse.base import (
     Watched,
     disk_full,
 )
-from pipelines.warehouse.embedded_snapshots import Snapshots, flush
+from pipelines.warehouse.embedded_snapshots import Snapshots
 from pipelines.warehouse.stored import StoredRows
 
 if TYPE_CHECKING:
@@ -168,9 +169,9 @@ class DuckDBWarehouse(Warehouse):
             self._limit_memory(connection)
             yield StoredRows(connection, room.schema, account, self)
 
-    def shares(self, rows: int) -> Sequence[str]:
-        count = 1 + rows // ROWS_TO_JOIN
-        return [f"hash({{column}}) % {count} = {number}" for number in range(count)]
+    def shares(self, count: Callable[[], int]) -> Sequence[str]:
+        number = 1 + count() // ROWS_TO_JOIN
+        return [f"hash({{column}}) % {number} = {i}" for i in range(number)]
 
     def expect_long_rows(self) -> None:
         """Let DuckDB use as much memory as for a build, as long as this process syncs."""

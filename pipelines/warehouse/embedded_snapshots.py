@@ -17,6 +17,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pipelines.disk import flush
 from pipelines.failpoint import failpoint
 
 CHUNK = 256 * 1024
@@ -137,12 +138,3 @@ def _write_what_differs(source: Path, target: Path) -> None:
                 written.write(chunk)
             place += len(chunk)
         written.truncate(place)
-
-
-def flush(path: Path) -> None:
-    """Have a file, or the names in a folder, on disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
