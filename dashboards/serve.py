@@ -35,6 +35,16 @@ DARK = {
 }
 
 
+def check(settings: Settings) -> None:
+    """Whether the settings are enough to serve, and safe.
+
+    Raises:
+        ConfigError: they would show customers to strangers, or a secret is missing.
+    """
+    guard.check(settings.dashboard)
+    _secrets(settings.dashboard)
+
+
 def serve(settings: Settings, warehouse: Any) -> None:
     """Serve until stopped.
 
@@ -42,8 +52,8 @@ def serve(settings: Settings, warehouse: Any) -> None:
         ConfigError: the settings would show customers to strangers.
         UsageError: the port is taken.
     """
+    check(settings)
     dashboard = settings.dashboard
-    guard.check(dashboard)
     port = _free_port(dashboard.host, dashboard.port)
     if dashboard.cookie_secret:
         os.environ["STREAMLIT_SERVER_COOKIE_SECRET"] = _secret(dashboard.cookie_secret, "cookie")

@@ -48,6 +48,16 @@ def serve(settings: Settings, config: Path | None, *, say: Callable[[str], None]
     say("stopped")
 
 
+def check(settings: Settings) -> None:
+    """Ask Prefect whether it understands the schedules.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    _run_schedule(settings)
+    _cron(settings, settings.schedule.maintain_cron)
+
+
 def _serve(settings: Settings, config: Path | None, say: Callable[[str], None]) -> None:
     api, is_alive = _api(settings)
     # Prefect reads the environment when it is imported, and takes seconds to import.

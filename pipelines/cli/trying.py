@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import threading
-from typing import Annotated
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipelines.cli.context import Json, exit_unless
+
+if TYPE_CHECKING:
+    from pipelines.settings import Settings
 
 app = typer.Typer()
 
@@ -31,9 +37,20 @@ def doctor(context: typer.Context, as_json: Json = False) -> None:
     from pipelines.commands import show
 
     settings = context.obj.settings()
-    found = checks.examine(settings, context.obj.rooms, context.obj.warehouse(settings))
+    warehouse = context.obj.warehouse(settings)
+    found = checks.examine(settings, context.obj.rooms, warehouse, beside=_served(settings))
     show.checks(found, as_json=as_json)
     exit_unless(all(check.problem is None for check in found))
+
+
+def _served(settings: Settings) -> dict[str, Callable[[], object]]:
+    """The settings that only their programs understand; those that somebody set, since it takes
+    seconds to import them."""
+    return {
+        section: partial(import_module(module).check, settings)
+        for section, module in (("schedule", "flows.serve"), ("dashboard", "dashboards.serve"))
+        if section in settings.model_fields_set
+    }
 
 
 @app.command()

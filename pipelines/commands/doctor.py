@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 
-from pipelines.errors import DoblecheckError, ProviderError
+from pipelines.errors import ConfigError, DoblecheckError, ProviderError
 from pipelines.provider import Check, Provider
 from pipelines.receiver.doors import webhook_secrets
 from pipelines.receiver.log import DeliveryLog, open_log
@@ -14,12 +15,23 @@ from pipelines.warehouse import Warehouse, all_sync_states
 from pipelines.warehouse.base import Published
 
 
-def examine(settings: Settings, rooms: Sequence[Provider], warehouse: Warehouse) -> list[Check]:
-    """One check per thing that a run needs; no network but a few requests per account."""
+def examine(
+    settings: Settings,
+    rooms: Sequence[Provider],
+    warehouse: Warehouse,
+    *,
+    beside: Mapping[str, Callable[[], object]] | None = None,
+) -> list[Check]:
+    """One check per thing that a run needs; no network but a few requests per account.
+
+    Args:
+        beside: what else to check, by its name: fails with a `DoblecheckError`.
+    """
     return [
         *_accounts(settings, rooms),
         _try("business hours", lambda: _hours(settings)),
         *([_try("alerts", lambda: settings.alerts.target)] if settings.alerts.url else []),
+        *(_try(name, check) for name, check in (beside or {}).items()),
         *_warehouse(warehouse, settings, rooms),
         *_log(settings),
         _snapshot(warehouse),
@@ -36,6 +48,22 @@ def _accounts(settings: Settings, rooms: Sequence[Provider]) -> Iterator[Check]:
         yield from _key(name, by_name[account.provider], account)
         if account.webhook_secrets:
             yield _try(f"webhook secrets of {name}", lambda a=account: webhook_secrets(a))  # type: ignore[misc]
+    yield from _doubled(settings.accounts)
+
+
+def _doubled(accounts: Sequence[Account]) -> Iterator[Check]:
+    """Accounts that read the same: whatever they read is in every number twice."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for account in accounts:
+        with suppress(ConfigError):  # it has no key, which is told already
+            names.setdefault((account.provider, account.key), []).append(account.name)
+    for (provider, _), same in names.items():
+        if len(same) > 1:
+            yield Check(
+                f"accounts of {provider}",
+                f"{' and '.join(same)} have one key: what they read counts twice",
+                "keep one of them",
+            )
 
 
 def _key(name: str, room: Provider, account: Account) -> Iterator[Check]:

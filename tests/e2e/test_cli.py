@@ -246,6 +246,19 @@ def test_doctor_finds_nothing_wrong_and_then_a_refused_key(
     assert re.search(r"FAIL  key of waspy:default\n +Waspy does not accept the key", result.out)
 
 
+def test_doctor_asks_the_programs_that_serve_about_their_settings(
+    ran: tuple[Path, Result], stage: Stage
+) -> None:
+    folder, _ = ran
+    good = {"DOBLECHECK_SCHEDULE__CRON": "*/5 * * * *", "DOBLECHECK_DASHBOARD__PORT": "8600"}
+    assert doblecheck(folder, "doctor", **stage.environment, **good).code == 0
+    bad = {"DOBLECHECK_SCHEDULE__CRON": "at noon", "DOBLECHECK_DASHBOARD__HOST": "0.0.0.0"}
+    result = doblecheck(folder, "doctor", **stage.environment, **bad)
+    assert result.code == 1
+    assert re.search(r"FAIL  schedule\n +'at noon' is no cron", result.out)
+    assert re.search(r"FAIL  dashboard\n +dashboard.host '0.0.0.0' is not loopback", result.out)
+
+
 def test_one_refused_key_does_not_stop_the_other_account(stage: Stage, tmp_path: Path) -> None:
     result = doblecheck(tmp_path, "sync", "--json", **{**stage.environment, "KAPSO_API_KEY": "old"})
     assert result.code == 1

@@ -38,6 +38,15 @@ def test_a_key_that_cannot_be_sent_is_told_and_so_is_the_rest(tmp_path: Path) ->
     assert found[f"warehouse {warehouse.name}"] is None
 
 
+def test_accounts_that_would_count_twice_are_told(tmp_path: Path) -> None:
+    warehouse = DuckDBWarehouse(tmp_path / "warehouse.duckdb", tmp_path)
+    found = problems(settings_of(tmp_path, "a-key", "another", "a-key", "", ""), warehouse)
+    assert (
+        found["accounts of kapso"] == "shop-0 and shop-2 have one key: what they read counts twice"
+    )
+    assert "accounts of kapso" not in problems(settings_of(tmp_path, "a-key", "b-key"), warehouse)
+
+
 class Odd(DuckDBWarehouse):
     """Fails in a way that nobody thought of."""
 
