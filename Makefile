@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BOUNDS := .venv-bounds
 
-.PHONY: help demo docs test faults wheel audit check lint types sql screenshots bench clean
+.PHONY: help demo docs test faults wheel bounds audit check lint types sql screenshots bench clean
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,6 +26,16 @@ faults: $(READY) ## Break everything on purpose; write the figures of docs/relia
 
 wheel: $(READY) ## Build the wheel; run the demo from it on every Python there is
 	$(BIN)/python -m pytest -q -m matrix tests/e2e/test_wheel.py
+
+# What pip chooses where nothing is locked. The lock's own test knows one choice only.
+bounds: ## Run every test on the oldest and on the newest versions that pyproject.toml allows; needs uv
+	for resolution in lowest-direct highest; do \
+		uv venv -q --clear $(BOUNDS) && \
+		uv pip install -q --python $(BOUNDS)/bin/python --resolution $$resolution -e . && \
+		uv pip install -q --python $(BOUNDS)/bin/python --group dev && \
+		PATH="$(CURDIR)/$(BOUNDS)/bin:$$PATH" $(BOUNDS)/bin/python -m pytest -q -rs -n 3 --dist worksteal \
+			--deselect tests/docs/test_dependencies.py::test_the_lock_is_complete || exit 1; \
+	done
 
 audit: ## Ask for known weaknesses of the locked dependencies; needs uv
 	uvx pip-audit --disable-pip --require-hashes -r requirements.txt
@@ -49,7 +60,7 @@ bench: $(READY) ## Measure everything, which takes long; writes benchmarks/READM
 	$(BIN)/python -m benchmarks
 
 clean: ## Remove what was made
-	rm -rf $(VENV) data dist screenshots .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(BOUNDS) data dist screenshots .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # The lock is complete, and older pips (23.2) refuse hashes where a dependency names extras: --no-deps.
 # Bytecode is compiled once, on all cores where pip would use one: a fresh import of dlt and dbt takes

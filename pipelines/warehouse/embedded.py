@@ -78,7 +78,9 @@ the log takes memory: a first sync of 400,000 messages came to its limit by that
 LOOKERS_SECONDS = 10.0
 """How long a run waits for those that only look."""
 
-_LACKED_MEMORY = re.compile("Out of Memory Error|failed to pin block|Corrupted in-memory column")
+_LACKED_MEMORY = re.compile(
+    "Out of Memory Error|failed to pin block|could not allocate block|Corrupted in-memory column"
+)
 """What DuckDB says when it came to its limit: in a statement, at a commit, and afterwards."""
 
 
