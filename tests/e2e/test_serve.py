@@ -262,6 +262,7 @@ def prefect(place: Place, name: str) -> dict[str, str]:
         "PREFECT_API_URL": url,
         "PREFECT_HOME": str(place.folder / "data" / "prefect" / "elsewhere"),
         "DOBLECHECK_CONFIG": str(place.folder / "doblecheck.toml"),
+        "TMPDIR": str(place.folder),  # a worker puts things in a folder that another user may own
         "DO_NOT_TRACK": "1",
     }
 
