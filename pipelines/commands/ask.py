@@ -40,15 +40,19 @@ def _write(frame: DataFrame, format_: str, out: BinaryIO) -> None:
     out.flush()  # who reads no further is told here, not when Python ends
 
 
-def _csv(frame: DataFrame) -> str:
-    """A list or an object stands in its field as JSON."""
+def _flat(frame: DataFrame) -> DataFrame:
+    """The same, with each list and each object as JSON in its field."""
     from polars import Series, String
 
     nested = [column for column in frame.get_columns() if column.dtype.is_nested()]
     for column in nested:
         texts = [None if value is None else _dumped(value) for value in column.to_list()]
         frame = frame.with_columns(Series(column.name, texts, String))
-    return frame.write_csv()
+    return frame
+
+
+def _csv(frame: DataFrame) -> str:
+    return _flat(frame).write_csv()
 
 
 def _json(frame: DataFrame) -> str:
@@ -77,7 +81,7 @@ def _plain(value: Any) -> str:
 def _table(frame: DataFrame) -> str:
     from pipelines.commands.show import table
 
-    return table(frame.columns, frame.rows())
+    return table(frame.columns, _flat(frame).rows())
 
 
 TEXTS = {"table": _table, "csv": _csv, "json": _json}

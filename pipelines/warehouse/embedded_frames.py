@@ -70,6 +70,10 @@ def _distinct(names: list[str]) -> list[str]:
 
 def _is_far(column: polars.Series) -> bool:
     """Whether a date or time in it is infinite, or beyond the years that Python counts."""
+    if isinstance(column.dtype, polars.List | polars.Array):
+        return _is_far(column.explode())
+    if isinstance(column.dtype, polars.Struct):
+        return any(map(_is_far, column.struct.unnest().get_columns()))
     if isinstance(column.dtype, polars.Datetime):
         days = column.cast(polars.Int64) // PER_DAY[column.dtype.time_unit]
     elif column.dtype == polars.Date:

@@ -20,7 +20,6 @@ import psycopg
 from pipelines.errors import (
     ConfigError,
     NotPublished,
-    UsageError,
     WarehouseAway,
     WarehouseBusy,
     WarehouseError,
@@ -36,7 +35,7 @@ from pipelines.warehouse.base import (
     Watched,
     make_schema,
 )
-from pipelines.warehouse.postgres_asking import look_at_text
+from pipelines.warehouse.postgres_asking import look_at_text, refused
 from pipelines.warehouse.postgres_connecting import (
     check_version,
     connection_options,
@@ -352,10 +351,7 @@ class PostgresWarehouse(Warehouse):
                 cursor = connection.cursor(binary=True).execute(sql)
                 return frame(cursor)
             except psycopg.Error as error:
-                first = (error.diag.message_primary or type(error).__name__).splitlines()[0]
-                raise UsageError(
-                    first, hint="tables: select * from information_schema.tables"
-                ) from None
+                raise refused(error) from None
 
     def insert(self, connection: Connection, table: str, rows: Sequence[Sequence[Any]]) -> None:
         """Insert rows by lists of texts, all or none: row security keeps COPY to a table's owner,

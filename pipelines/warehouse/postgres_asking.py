@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+import psycopg
+
 from pipelines.errors import UsageError
 
 READS = re.compile(
@@ -38,3 +40,15 @@ def look_at_text(sql: str) -> None:
             f"{found[0]} is not for a query: it may leave the reader's role",
             hint="ask without it, or use psql",
         )
+
+
+def refused(error: psycopg.Error) -> UsageError:
+    """What to tell whoever asked: what the server said of the statement, or what psycopg could not
+    make of an answer, which has no other reason."""
+    if isinstance(error, psycopg.DataError) and not error.sqlstate:
+        return UsageError(
+            "a date is infinite, or beyond the years that Python counts",
+            hint="cast it to text: …::text",
+        )
+    first = (error.diag.message_primary or type(error).__name__).splitlines()[0]
+    return UsageError(first, hint="tables: select * from information_schema.tables")
