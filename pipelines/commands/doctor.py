@@ -52,18 +52,20 @@ def _accounts(settings: Settings, rooms: Sequence[Provider]) -> Iterator[Check]:
 
 
 def _doubled(accounts: Sequence[Account]) -> Iterator[Check]:
-    """Accounts that read the same: whatever they read is in every number twice."""
-    names: dict[tuple[str, str], list[str]] = {}
+    """Accounts that read the same: it is in every number twice."""
+    seen: dict[tuple[str, str, str, str], str] = {}
     for account in accounts:
         with suppress(ConfigError):  # it has no key, which is told already
-            names.setdefault((account.provider, account.key), []).append(account.name)
-    for (provider, _), same in names.items():
-        if len(same) > 1:
-            yield Check(
-                f"accounts of {provider}",
-                f"{' and '.join(same)} have one key: what they read counts twice",
-                "keep one of them",
-            )
+            source = (account.provider, account.base_url, account.key)
+            same = {
+                seen.setdefault((*source, name), account.name) for name in account.resources or ()
+            }
+            for other in sorted(same - {account.name}):
+                yield Check(
+                    f"{account.provider}:{account.name} beside {account.provider}:{other}",
+                    "they have one key: what both read counts twice",
+                    "keep one of them, or give each resources of its own",
+                )
 
 
 def _key(name: str, room: Provider, account: Account) -> Iterator[Check]:

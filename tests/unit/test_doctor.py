@@ -40,11 +40,17 @@ def test_a_key_that_cannot_be_sent_is_told_and_so_is_the_rest(tmp_path: Path) ->
 
 def test_accounts_that_would_count_twice_are_told(tmp_path: Path) -> None:
     warehouse = DuckDBWarehouse(tmp_path / "warehouse.duckdb", tmp_path)
-    found = problems(settings_of(tmp_path, "a-key", "another", "a-key", "", ""), warehouse)
-    assert (
-        found["accounts of kapso"] == "shop-0 and shop-2 have one key: what they read counts twice"
-    )
-    assert "accounts of kapso" not in problems(settings_of(tmp_path, "a-key", "b-key"), warehouse)
+    made = settings_of(tmp_path, "a-key", "another", "a-key", "a-key", "a-key", "", "")
+    reads = ("messages", "messages", "messages", "calls", "messages", "messages", "messages")
+    accounts = [
+        account.model_copy(update={"resources": [name]})
+        for account, name in zip(made.accounts, reads, strict=True)
+    ]
+    accounts[4] = accounts[4].model_copy(update={"base_url": "http://[::1]:10"})
+    found = problems(made.model_copy(update={"accounts": accounts}), warehouse)
+    assert {name: told for name, told in found.items() if "beside" in name} == {
+        "kapso:shop-2 beside kapso:shop-0": "they have one key: what both read counts twice"
+    }
 
 
 class Odd(DuckDBWarehouse):
