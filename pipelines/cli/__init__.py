@@ -56,6 +56,7 @@ def options(
 def main() -> None:
     """The console script: one line on what failed, one hint, and the exit code."""
     _open_what_is_closed()
+    _have_a_home()
     os.umask(0o077)  # the warehouse holds what customers wrote
     atexit.register(_end_quickly)
     try:
@@ -75,6 +76,15 @@ def _open_what_is_closed() -> None:
         if getattr(sys, name) is None:
             stream = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - to the end
             setattr(sys, name, stream)
+
+
+def _have_a_home() -> None:
+    """Say of a user whom the system does not know what containers say: their home is `/`. Streamlit
+    and Prefect look for settings there, and give up where there is none to look into."""
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = "/"
 
 
 def _end_quickly() -> None:

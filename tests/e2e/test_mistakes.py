@@ -170,6 +170,21 @@ def test_a_full_disk_is_no_riddle(monkeypatch, capsys) -> None:
     assert capsys.readouterr().err.startswith("error: no room on the disk\nhint: make some")
 
 
+def test_a_user_whom_the_system_does_not_know_has_a_home(monkeypatch) -> None:
+    """A container runs as any number; Streamlit and Prefect ask where their home is."""
+    from pipelines import cli
+
+    def unknown(number: int) -> None:
+        raise KeyError(number)
+
+    homes = []
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    monkeypatch.setattr(cli, "app", lambda: homes.append(Path.home()))
+    cli.main()
+    assert homes == [Path("/")]
+
+
 @pytest.mark.parametrize("command", ["simulate", "demo", "dashboard", "receive"])
 def test_a_port_in_use(tmp_path: Path, command: str) -> None:
     keys = {"KAPSO_API_KEY": "k", "KAPSO_WEBHOOK_SECRET": "s" * 32}
