@@ -56,7 +56,9 @@ def serve(settings: Settings, warehouse: Any) -> None:
     dashboard = settings.dashboard
     port = _free_port(dashboard.host, dashboard.port)
     if dashboard.cookie_secret:
-        os.environ["STREAMLIT_SERVER_COOKIE_SECRET"] = _secret(dashboard.cookie_secret, "cookie")
+        os.environ["STREAMLIT_SERVER_COOKIE_SECRET"] = _secret(
+            dashboard.cookie_secret, "cookie_secret"
+        )
     # Else the server takes what X-Forwarded-For says for who asks, before the guard looks.
     os.environ["FORWARDED_ALLOW_IPS"] = ""
     from starlette.middleware import Middleware
@@ -130,8 +132,8 @@ def _free_port(host: str, port: int) -> int:
         return int(probe.getsockname()[1])
 
 
-def _secret(value: SecretStr | None, what: str) -> str:
-    return resolve(value, what=f"the dashboard's {what}", key=what)
+def _secret(value: SecretStr | None, key: str) -> str:
+    return resolve(value, what=f"{key} of the dashboard", key=key, section="[dashboard]")
 
 
 def _secrets(dashboard: Dashboard) -> dict[str, Any]:

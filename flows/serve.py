@@ -54,6 +54,8 @@ def check(settings: Settings) -> None:
     Raises:
         ConfigError: it does not.
     """
+    # Prefect makes its home when it is imported: not in the user's.
+    os.environ.setdefault("PREFECT_HOME", str(settings.data_path / "prefect"))
     _run_schedule(settings)
     _cron(settings, settings.schedule.maintain_cron)
 

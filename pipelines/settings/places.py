@@ -38,8 +38,12 @@ def named_file() -> Path | None:
     return Path(found) if found else None
 
 
-def resolve(secret: SecretStr | None, *, what: str, key: str) -> str:
+def resolve(secret: SecretStr | None, *, what: str, key: str, section: str) -> str:
     """A secret's value: itself, or what `env:NAME` names.
+
+    Args:
+        what: it is, for people.
+        key, section: where it stands in the file.
 
     Raises:
         ConfigError: nothing is there.
@@ -51,6 +55,6 @@ def resolve(secret: SecretStr | None, *, what: str, key: str) -> str:
         return value
     looked = f"the environment variable {name} is empty" if name else f"{key} is not set"
     raise ConfigError(
-        f"no API key for {what}: {looked}",
-        hint=f"set {name or key}, or {key} under [[accounts]] in {find_file(None) or FILE_NAME}",
+        f"no {what}: {looked}",
+        hint=f"set {name or key}, or {key} under {section} in {find_file(None) or FILE_NAME}",
     )

@@ -55,7 +55,9 @@ class Account(_Section):
                 no header can carry it.
         """
         name = f"{self.provider} account {self.name!r}"
-        key = resolve(self.api_key, what=name, key="api_key")
+        key = resolve(
+            self.api_key, what=f"API key for {name}", key="api_key", section="[[accounts]]"
+        )
         if key.isascii() and key.isprintable():
             return key
         raise ConfigError(
@@ -173,7 +175,7 @@ class Alerts(_Section):
         if self.url is None:
             return None
         try:
-            url = resolve(self.url, what="alerts", key="url")
+            url = resolve(self.url, what="address for alerts", key="url", section="[alerts]")
         except ConfigError:
             raise ConfigError(
                 "alerts.url is empty", hint="set the variable that it names, or remove [alerts]"

@@ -47,7 +47,7 @@ def refused(error: psycopg.Error) -> UsageError:
     make of an answer, which has no other reason."""
     if isinstance(error, psycopg.DataError) and not error.sqlstate:
         return UsageError(
-            "a date is infinite, or beyond the years that Python counts",
+            "a date or time is infinite, or beyond those that Python counts",
             hint="cast it to text: …::text",
         )
     first = (error.diag.message_primary or type(error).__name__).splitlines()[0]

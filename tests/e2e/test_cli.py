@@ -247,16 +247,27 @@ def test_doctor_finds_nothing_wrong_and_then_a_refused_key(
 
 
 def test_doctor_asks_the_programs_that_serve_about_their_settings(
-    ran: tuple[Path, Result], stage: Stage
+    ran: tuple[Path, Result], stage: Stage, tmp_path: Path
 ) -> None:
     folder, _ = ran
     good = {"DOBLECHECK_SCHEDULE__CRON": "*/5 * * * *", "DOBLECHECK_DASHBOARD__PORT": "8600"}
-    assert doblecheck(folder, "doctor", **stage.environment, **good).code == 0
+    home = {"HOME": str(tmp_path)}
+    assert doblecheck(folder, "doctor", **stage.environment, **good, **home).code == 0
+    assert not [*tmp_path.iterdir()]  # a look makes nothing in anybody's home
     bad = {"DOBLECHECK_SCHEDULE__CRON": "at noon", "DOBLECHECK_DASHBOARD__HOST": "0.0.0.0"}
     result = doblecheck(folder, "doctor", **stage.environment, **bad)
     assert result.code == 1
     assert re.search(r"FAIL  schedule\n +'at noon' is no cron", result.out)
     assert re.search(r"FAIL  dashboard\n +dashboard.host '0.0.0.0' is not loopback", result.out)
+    bad = {
+        f"DOBLECHECK_DASHBOARD__{name}": "x"
+        for name in ("OIDC_METADATA_URL", "OIDC_CLIENT_ID", "OIDC_REDIRECT_URL", "COOKIE_SECRET")
+    }
+    bad |= {"DOBLECHECK_DASHBOARD__AUTH": "oidc", "DOBLECHECK_DASHBOARD__VIEWERS": '["*"]'}
+    bad |= {"DOBLECHECK_DASHBOARD__OIDC_CLIENT_SECRET": "env:NOWHERE"}
+    result = doblecheck(folder, "doctor", **stage.environment, **bad)
+    assert "no oidc_client_secret of the dashboard: the environment variable NOWHERE" in result.out
+    assert "oidc_client_secret under [dashboard]" in result.out
 
 
 def test_one_refused_key_does_not_stop_the_other_account(stage: Stage, tmp_path: Path) -> None:

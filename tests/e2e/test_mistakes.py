@@ -178,7 +178,7 @@ def test_a_user_whom_the_system_does_not_know_has_a_home(monkeypatch) -> None:
         raise KeyError(number)
 
     homes = []
-    monkeypatch.delenv("HOME")
+    monkeypatch.delenv("HOME", raising=False)
     monkeypatch.setattr("pwd.getpwuid", unknown)
     monkeypatch.setattr(cli, "app", lambda: homes.append(Path.home()))
     cli.main()

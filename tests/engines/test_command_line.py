@@ -80,13 +80,15 @@ def test_query_answers_in_every_format(shop: Shop, format_: str) -> None:
     assert done.stdout.startswith(starts[format_]), done.stderr
 
 
-@pytest.mark.parametrize("value", ["date 'infinity'", "array[timestamptz '-infinity']"])
+@pytest.mark.parametrize(
+    "value", ["date 'infinity'", "array[timestamptz '-infinity']", "time '24:00'"]
+)
 def test_a_date_that_python_does_not_know_is_told(shop: Shop, value: str) -> None:
     done = shop.call("query", f"select {value} as a")
     assert done.returncode == 2
-    assert done.stderr.startswith(b"error: a date is infinite")
+    assert done.stderr.startswith(b"error: a date or time is infinite")
     done = shop.call("query", f"select ({value})::text as a")
-    assert b"infinity" in done.stdout
+    assert b"infinity" in done.stdout or b"24:00" in done.stdout
 
 
 def test_every_message_is_there_and_status_and_doctor_are_well(shop: Shop) -> None:
