@@ -14,6 +14,7 @@ from dlt.common.configuration.container import Container
 from dlt.common.configuration.providers import CustomLoaderDocProvider
 from dlt.common.configuration.providers.provider import ConfigProvider
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+from dlt.common.configuration.utils import TraceLogContext
 from dlt.common.runtime.run_context import RunContext
 
 GROUP_ROWS = 2_000
@@ -26,6 +27,8 @@ SETTINGS: dict[str, Any] = {
         "dlthub_telemetry": False,
         "intercept_signals": False,  # the run decides what a signal ends
     },
+    # It holds a schema per step, errors that quote rows, and is written anew after each step.
+    "enable_runtime_trace": False,
     "normalize": {"parquet_normalizer": {"add_dlt_load_id": True}},
     "data_writer": {"row_group_size": GROUP_ROWS},
     "load": {"delete_completed_jobs": True},  # they hold what customers wrote
@@ -42,6 +45,7 @@ class Settled(RunContext):
 
 def settle() -> None:
     """From here on, dlt in this process has these settings."""
+    TraceLogContext.logging_enabled = False  # only the end of a trace lets go of this log
     with _one_at_a_time:
         runs = Container()[PluggableRunContext]
         if not isinstance(runs.context, Settled):

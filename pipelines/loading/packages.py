@@ -188,7 +188,7 @@ class Loader:
         """The dlt pipeline, with every setting given, in a folder of ours: dlt would take the
         current one and the user's home."""
         os.environ["DLT_PROJECT_DIR"] = os.environ["DLT_DATA_DIR"] = str(self._home)
-        with _unimported("streamlit", "pandas", "sqlalchemy", "numpy"):
+        with _unimported("streamlit", "pandas", "sqlalchemy", "numpy", "chardet"):
             return self._configured()
 
     def _configured(self) -> Pipeline:
@@ -234,8 +234,8 @@ class Loader:
 @contextmanager
 def _unimported(*names: str) -> Iterator[None]:
     """Keep modules out that are imported when they are installed: Streamlit by dlt, to look for
-    secrets there, pandas and numpy by Arrow, to see whether a list is one of theirs. Together they
-    take 100 MB and a second."""
+    secrets there, pandas and numpy by Arrow, to see whether a list is one of theirs, chardet by
+    requests, which has another of its kind. Together they take 100 MB and a second."""
     absent = _Absent(names)
     sys.meta_path.insert(0, absent)
     try:

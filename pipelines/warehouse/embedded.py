@@ -63,11 +63,11 @@ SYNC_SETTINGS = {
 }
 """How DuckDB works while a sync reads and loads."""
 
-SYNC_MEMORY = "48MB"
+SYNC_MEMORY = "36MB"
 """What it may use then. Beyond it, it works on disk where it can. It can't with two thousand rows
 of many kilobytes, which it takes in one piece: for those it may use what a build may."""
 
-ROWS_TO_JOIN = 50_000
+ROWS_TO_JOIN = 25_000
 """By their ids, in that memory: the table of a join can't always work on disk either."""
 
 CHECKPOINT = "16MB"
@@ -79,7 +79,8 @@ LOOKERS_SECONDS = 10.0
 """How long a run waits for those that only look."""
 
 _LACKED_MEMORY = re.compile(
-    "Out of Memory Error|failed to pin block|could not allocate block|Corrupted in-memory column"
+    "Out of Memory Error|Corrupted in-memory column|could not allocate block|"
+    "failed to (pin block|allocate data|reserve memory)"
 )
 """What DuckDB says when it came to its limit: in a statement, at a commit, and afterwards."""
 

@@ -115,7 +115,7 @@ class StoredRows:
         done = "false" if self._is_empty(cursors) else self._is_completed
         newest: list[tuple[Any, ...]] = []
         count = 0
-        for share in self._warehouse.shares(partial(self.count, cursors)):
+        for share in self._warehouse.shares(partial(self.count, table)):
             moved = (
                 f"from {self._schema}.{table.name} as moved where account = $1 "
                 f"and {share.format(column='id')} and not exists "

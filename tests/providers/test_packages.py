@@ -11,11 +11,13 @@ from random import Random
 import dlt
 import pyarrow.parquet as pq
 import pytest
+from dlt.common.configuration.utils import get_resolved_traces
 from place import Place
 
 from pipelines.failpoint import arm
 from pipelines.loading import dlt_context, packages
 from pipelines.providers.kapso import PROVIDER
+from pipelines.providers.waspy import PROVIDER as WASPY
 from pipelines.reading import holding
 from pipelines.warehouse import embedded
 from pipelines.world import World, make_world
@@ -44,6 +46,10 @@ def with_long_messages(count: int, characters: int) -> World:
     return replace(made, messages=messages)
 
 
+def never(self: object) -> None:
+    raise AssertionError("there was too little memory")
+
+
 def test_dlt_looks_for_settings_nowhere_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -55,6 +61,39 @@ def test_dlt_looks_for_settings_nowhere_else(
     dlt_context.settle()
     assert dlt.config["load.delete_completed_jobs"] is True
     assert dlt.config.get("workers") is None
+
+
+def test_dlt_keeps_no_trace_of_its_steps(tmp_path: Path) -> None:
+    # It held a schema for every step of a sync, and quoted rows in what went wrong.
+    shop = opened(tmp_path, a_world())
+    assert shop.sync().is_ok
+    assert not [*tmp_path.rglob("trace.pickle")]
+    assert get_resolved_traces().all_traces == []
+
+
+def test_what_moved_is_found_in_little_memory_also_before_anything_was_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place(tmp_path).ready()
+    place.run("create table raw_waspy._dlt_loads as select 'done' as load_id, 0 as status")
+    place.run(
+        "insert into raw_waspy.conversations (account, id, last_message_at) "
+        "select 'a', md5(i::varchar), i::varchar from range(60000) as r(i)"
+    )
+    place.run("insert into raw_waspy.message_cursors (account, id) values ('a', 'one')")
+    tables = {table.name: table for table in WASPY.tables}
+    monkeypatch.setattr(embedded, "SYNC_MEMORY", "8MB")
+    monkeypatch.setattr(embedded, "ROWS_TO_JOIN", 5_000)
+    monkeypatch.setattr(embedded.DuckDBWarehouse, "more_memory", never)
+    with place.warehouse.stored(WASPY, "a") as here:
+        found, others = here.moved(
+            tables["conversations"],
+            ("last_message_at", "last_message_preview"),
+            cursors=tables["message_cursors"],
+            mark="conversation_mark",
+            most=10_000,
+        )
+    assert (len(found), others) == (10_000, 50_000)
 
 
 def test_files_are_in_groups_that_little_memory_holds(

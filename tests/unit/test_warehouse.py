@@ -175,6 +175,7 @@ def test_while_models_are_built_every_connection_works_as_they_want_it(
         ),
         (duckdb.FatalException("checkpoint: Corrupted in-memory column - column 0"), True),
         (duckdb.FatalException("flush table: could not allocate block of size 4.0 KiB"), True),
+        (duckdb.FatalException("checkpoint: failed to allocate data of size 1.5 MiB"), True),
         (duckdb.FatalException("Failed to create checkpoint: Input/output error"), False),
         (ValueError("Out of Memory Error"), False),
     ],

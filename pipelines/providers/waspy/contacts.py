@@ -90,7 +90,8 @@ class _Scan:
     def judge(self) -> bool:
         """Whether the pass that has ended was the last."""
         ended = self.passes.pop(0)
-        self.seen |= ended.ids
+        # As a rule one pass is enough, and a copy of its ids is as large as they are.
+        self.seen = self.seen | ended.ids if self.seen else ended.ids
         self.is_complete = ended.is_plausible() or ended.ids == self.before
         self.before, self.total = ended.ids, ended.total
         return self.is_complete or not self.passes
@@ -112,7 +113,8 @@ class ContactReader:
         if not await self._is_over(scan):
             self._leave(scan)
             return
-        await deletions.compare(self._listed | scan.seen, is_complete=scan.is_complete)
+        scan.seen |= self._listed
+        await deletions.compare(scan.seen, is_complete=scan.is_complete)
         self._position["total"] = scan.total
         self._note_completeness()
         await self._look_up_unknown()
