@@ -141,6 +141,13 @@ class Loader:
                 failpoint("load.normalized")
                 self._pipeline.load(raise_on_failed_jobs=True)
                 failpoint("load.loaded")
+        self._forget_loaded()
+
+    def _forget_loaded(self) -> None:
+        """Remove what dlt keeps of every package that it ever loaded: a schema, 80 KB each, which
+        come to gigabytes in a year."""
+        for package in self._folder.glob("load/loaded/*"):
+            shutil.rmtree(package, ignore_errors=True)  # what stays is removed the next time
 
     def _opened(self) -> Pipeline:
         failpoint("load.open")
