@@ -246,7 +246,8 @@ def test_no_file_holds_the_key_or_a_media_link_or_is_open_to_others(first: Shop)
 
 
 def test_what_dlt_loaded_is_not_kept_beside_the_warehouse(first: Shop) -> None:
-    assert list(first.folder.glob("dlt/**/completed_jobs/*")) == []
+    assert list(first.folder.glob("dlt/pipelines/*/load/loaded"))
+    assert list(first.folder.glob("dlt/pipelines/*/load/*/*")) == []
 
 
 def test_resources_can_be_synced_one_by_one(shop: Shop, first: Shop) -> None:

@@ -71,17 +71,6 @@ def test_dlt_keeps_no_trace_of_its_steps(tmp_path: Path) -> None:
     assert get_resolved_traces().all_traces == []
 
 
-def test_dlt_keeps_no_file_per_load(tmp_path: Path) -> None:
-    # It kept six of each, for good.
-    shop = opened(tmp_path, a_world())
-    assert shop.sync(chunk_rows=20).is_ok
-    with shop.warehouse.connect() as connection:
-        (loads,) = connection.execute("select count(*) from raw_kapso._dlt_loads").fetchone() or ()
-    assert loads > 1
-    assert [*tmp_path.glob("dlt/pipelines/*/load/loaded")]
-    assert not [*tmp_path.glob("dlt/pipelines/*/load/*/*")]
-
-
 def test_what_moved_is_found_in_little_memory_also_before_anything_was_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
