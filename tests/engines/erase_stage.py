@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.building.build import build
+from pipelines.building.dbt_runner import release
 from pipelines.care import erasure
 from pipelines.loading.sync import Order, sync_account
 from pipelines.providers import find
@@ -91,6 +92,7 @@ class Place:
     def build(self) -> tuple[Any, ...]:
         """Build from scratch, publish; what the marts add up to."""
         build(self.warehouse, as_of=NOW, full=True)
+        release()  # as a run does: a sync's small memory would stay with the open file
         self.warehouse.publish()
         with self.warehouse.reader() as connection:
             (row,) = connection.execute(TOTALS).fetchall()
