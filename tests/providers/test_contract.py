@@ -246,6 +246,7 @@ def test_no_file_holds_the_key_or_a_media_link_or_is_open_to_others(first: Shop)
 
 
 def test_what_dlt_loaded_is_not_kept_beside_the_warehouse(first: Shop) -> None:
+    assert list(first.folder.glob("dlt/**/completed_jobs/*")) == []
     assert list(first.folder.glob("dlt/pipelines/*/load/loaded"))
     assert list(first.folder.glob("dlt/pipelines/*/load/*/*")) == []
 
