@@ -218,10 +218,8 @@ class _Sync:
         with writing:
             erasure.keep_learned(self.warehouse, self.erased)
         loader.load()
-        if self.erased.learned:
-            # It looks through whole tables.
-            with writing, self.warehouse.more_memory():
-                erasure.catch_up(self.warehouse, [self.room], self.erased)
+        with writing:
+            erasure.catch_up(self.warehouse, [self.room], self.erased)
         self.erased.learned.clear()
         return pull
 
