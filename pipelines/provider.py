@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -126,6 +127,7 @@ class Provider:
         resumed: resources that a full sync reads in several runs, if it must: their position tells
             how far it came.
         webhook_headers: what the receiver keeps of a delivery's headers, in lower case.
+        ranged: resources of which a range can be read again; `backfill` reads them.
     """
 
     name: str
@@ -164,8 +166,9 @@ class Provider:
 
     def scopes(self, client: Any) -> Mapping[str, Callable[[], Awaitable[object]]]:
         """Resource → one request that needs the key's right to read it."""
-        found: Mapping[str, Callable[[], Awaitable[object]]] = self._module("client").scopes(client)
-        return found
+        told: Callable[[Any], Mapping[str, Callable[[], Awaitable[object]]]] | None
+        told = getattr(self._module("client"), "scopes", None)
+        return told(client) if told else {}
 
     def source(self, pull: Pull) -> DltSource:
         """The dlt source that reads one pull."""
@@ -176,6 +179,11 @@ class Provider:
         """The dlt source that reads the range of a pull again."""
         made: DltSource = self._module("backfill").backfill(pull)
         return made
+
+    @property
+    def has_webhooks(self) -> bool:
+        """Whether it can read the bodies of webhooks. Of one that can't, they are kept unread."""
+        return find_spec(f"{self.package}.webhooks") is not None
 
     @property
     def webhooks(self) -> Reader:
@@ -189,6 +197,8 @@ class Provider:
 
     def simulated_webhooks(self, world: World, *, since: datetime, until: datetime) -> list[Posted]:
         """The webhooks that the provider would have sent of a world in [since, until)."""
+        if not self.has_webhooks:
+            return []
         sent = self._module("simulator_webhooks").webhooks(world, since=since, until=until)
         return cast("list[Posted]", sent)
 

@@ -162,7 +162,8 @@ def understand(
 ) -> Understood:
     """Read every delivery that the rooms, as they are now, have not read."""
     done = Understood()
-    for waiting in _waiting(connection, {room.name: room for room in rooms}):
+    readable = {room.name: room for room in rooms if room.has_webhooks}
+    for waiting in _waiting(connection, readable):
         while rows := _next(connection, waiting, chunk):
             failpoint("hooks.understand")
             _understand(warehouse, connection, waiting, rows, done)
@@ -194,7 +195,7 @@ def _waiting(connection: Connection, rooms: Mapping[str, Provider]) -> Iterator[
 
 def channels_of(connection: Connection, room: Provider | None, account: str) -> frozenset[str]:
     """The ids of the account's channels; none while they are not known."""
-    if room is None:
+    if room is None or not room.has_webhooks:
         return frozenset()
     table, column = room.webhooks.CHANNELS
     sql = f'select "{column}" from {room.schema}.{table} where account = $1'
@@ -287,7 +288,7 @@ def _read(room: Provider | None, payload: str | None, problem: str | None) -> Re
     """What a payload says. A body that the room stumbles over is set aside, and stops no other."""
     found = Reading()
     if problem or room is None:
-        found.reject(problem or "no such provider", None)
+        found.reject(problem or "no provider of that name has readable webhooks", None)
         return found
     try:
         body = orjson.loads(payload or "")

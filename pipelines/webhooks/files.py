@@ -74,6 +74,7 @@ class Owners:
             name: reading
             for name, room in self.rooms.items()
             if provider in (None, name)
+            and room.has_webhooks
             and (reading := room.webhooks.read(decoded)).name
             and not reading.problems
         }

@@ -164,7 +164,9 @@ class _Store:
 
     def __init__(self, warehouse: Warehouse, rooms: Sequence[Provider], now: datetime) -> None:
         self.now, self._warehouse, self._rooms = now, warehouse, rooms
-        self._readers: dict[str, Reader] = {room.name: room.webhooks for room in rooms}
+        self._readers: dict[str, Reader] = {
+            room.name: room.webhooks for room in rooms if room.has_webhooks
+        }
         self.of_erased: list[int] = []  # sequences whose bodies the log may keep no longer
         self._done = Ingested()
         self._erased = Erased(b"", {})

@@ -65,21 +65,25 @@ class Shop:
         """One sync over HTTP, `after` the clock's time."""
         self.asked = app or self.app()
         with serve(self.asked) as url:
-            account = Account.model_validate(
-                {
-                    "provider": self.room.name,
-                    "name": "shop",
-                    "api_key": key,
-                    **dict.fromkeys(self.room.base_urls, url),
-                    "requests_per_minute": 1_000_000,
-                    "concurrency": 4,
-                    "retry_seconds": 0.01,
-                }
-            )
             self.warehouse.ensure_raw_tables(ROOMS)
             wanted = resources or frozenset(self.room.resources)
             chosen = Order(resources=wanted, now=self.clock.now + after, **order)
-            return sync_account(self.warehouse, self.room, account, chosen)
+            return sync_account(self.warehouse, self.room, self.account(url, key), chosen)
+
+    def account(self, url: str, key: str = KEY) -> Account:
+        """The account, at a simulator's address."""
+        return Account.model_validate(
+            {
+                "provider": self.room.name,
+                "name": "shop",
+                "api_key": key,
+                **dict.fromkeys(self.room.base_urls, url),
+                "resources": list(self.room.resources),
+                "requests_per_minute": 1_000_000,
+                "concurrency": 4,
+                "retry_seconds": 0.01,
+            }
+        )
 
     def rows(self, table: str, *, but: tuple[str, ...] = ()) -> dict[str, dict[str, Any]]:
         """id → row of a raw table, without what tells only when it was read."""

@@ -9,6 +9,7 @@ from random import Random
 import pytest
 
 from pipelines.errors import BadPayload, Unauthorized, Unavailable, Unreachable
+from pipelines.loading.sync import check_account
 from pipelines.reading import holding, pull
 from pipelines.simulation import (
     Asked,
@@ -18,12 +19,14 @@ from pipelines.simulation import (
     expired_cursor,
     html,
     instead,
+    serve,
     too_many,
     truncated,
     with_rows,
 )
+from pipelines.webhooks.ingest import Arrived, ingest_arrived
 
-from .conftest import KEY, Shop, whole
+from .conftest import KEY, ROOMS, Shop, whole
 
 DATA = ("conversations", "messages", "contacts", "templates")
 
@@ -221,6 +224,37 @@ def test_an_expired_cursor_starts_the_walk_again(shop: Shop) -> None:
     fault = Fault(expired_cursor, path="/messages", request=3, times=1)
     whole(shop.sync(shop.app(faults=[fault])))
     assert len(shop.rows("messages")) == len(shop.world.messages)
+
+
+@pytest.mark.parametrize("closed", ["", "templates"])
+def test_a_check_of_the_account_tells_what_is_closed_as_far_as_the_room_can(
+    shop: Shop, closed: str
+) -> None:
+    with serve(shop.app(closed={closed})) as url:
+        found = check_account(shop.room, shop.account(url))
+        with pytest.raises(Unauthorized):
+            check_account(shop.room, shop.account(url, "wrong"))
+    assert {*found} <= {closed}
+
+
+def test_a_delivery_is_kept_whatever_the_room_makes_of_it(shop: Shop) -> None:
+    shop.sync()
+    new = Arrived(shop.room.name, "shop", shop.clock.now, {}, b'{"event": "of another time"}')
+    done = ingest_arrived(shop.warehouse, ROOMS, [[new]])
+    assert (done.stored, done.understood.deliveries) == (1, 1)
+    assert ingest_arrived(shop.warehouse, ROOMS, [[new]]).known == 1
+    posted = shop.room.simulated_webhooks(
+        shop.world, since=shop.clock.now - timedelta(days=1), until=shop.clock.now
+    )
+    assert bool(posted) == shop.room.has_webhooks
+
+
+def test_a_range_is_read_again_as_far_as_the_room_can(synced: Shop) -> None:
+    before = {table: synced.rows(table) for table in DATA}
+    report = synced.sync(span=(synced.clock.now - timedelta(days=3), synced.clock.now))
+    assert report.is_ok
+    assert {*report.outcomes} <= {*synced.room.ranged}
+    assert {table: synced.rows(table) for table in DATA} == before
 
 
 def test_an_outage_in_the_middle_keeps_what_was_read(shop: Shop) -> None:

@@ -53,4 +53,4 @@ async def connect(account: Account) -> AsyncIterator[Toy]:
 
 async def probe(client: Toy) -> None:
     """The cheapest request that needs a good key."""
-    await client.transport.get("/v1/templates", {"limit": 1}, is_whole=_is_list)
+    await client.transport.get("/v1/conversations", {"limit": 1}, is_whole=_is_list)
