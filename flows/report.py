@@ -34,11 +34,10 @@ def tell(site: Site, entry: Entry) -> None:
     """Leave the tables of a run, tell what began or ended to go wrong."""
     try:
         found = _status(site)
-        resources = found.resources if found else ()
+        resources, hooks = (found.resources, found.webhooks) if found else ((), ())
         _tables(site, entry, found)
-        silent = alerts.silences(site.warehouse, site.settings)
         watch = alerts.Watch(site.settings.data_path)
-        _emit(watch.look(site.settings, entry, resources, silent))
+        _emit(watch.look(site.settings, entry, resources, hooks))
     except Exception as error:  # noqa: BLE001 - the run is over, and was what it was
         log.warning("the report of the run is not whole (%s)", type(error).__name__)
 

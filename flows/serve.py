@@ -55,7 +55,9 @@ def check(settings: Settings) -> None:
         ConfigError: it does not.
     """
     # Prefect makes its home when it is imported: not in the user's.
-    os.environ.setdefault("PREFECT_HOME", str(settings.data_path / "prefect"))
+    home = settings.data_path / "prefect"
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.environ.setdefault("PREFECT_HOME", str(home))
     _run_schedule(settings)
     _cron(settings, settings.schedule.maintain_cron)
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pipelines.webhooks.ingest import Ingested
 
 KEPT = 500
-"""Runs that the log keeps; it is cut when it holds twice as many lines."""
+"""Runs that the log keeps, of two lines each; it is cut when it holds twice as many."""
 
 Outcome = Literal["ok", "failed", "stopped", "skipped", "running", "killed"]
 
@@ -37,7 +37,7 @@ class Entry:
     """One run.
 
     Attributes:
-        kind: the command or the flow: sync, run, backfill, build, ingest, maintain.
+        kind: the command or the flow: sync, run, full sync, backfill, build, ingest, maintain.
         born: when its process was, as the system counts; numbers of processes come again.
         outcome: running until it ends; killed when it never told its end.
         message: what went wrong, or why it was skipped; None when nothing did.
@@ -67,8 +67,15 @@ class Entry:
         """How long it took; None while it has not ended."""
         return (self.ended_at - self.started_at).total_seconds() if self.ended_at else None
 
+    @property
+    def not_whole(self) -> str | None:
+        """The accounts that were not read whole, as a message; None when all were."""
+        failed = [name for name, told in self.accounts.items() if not told["ok"]]
+        return f"not read whole: {', '.join(failed)}" if failed else None
+
     def read(self, reports: Sequence[Report]) -> None:
         """Add what was read of some accounts; of one that was read before, to what that was."""
+        told_before = self.not_whole
         for report in reports:
             name = f"{report.provider}:{report.account}"
             before = self.accounts.get(name, {})
@@ -85,9 +92,8 @@ class Entry:
                 "seconds": round(report.seconds + before.get("seconds", 0), 1),
                 "error": before.get("error") or _first_error(report),
             }
-        failed = [name for name, told in self.accounts.items() if not told["ok"]]
-        if failed and self.message is None:
-            self.message = f"not read whole: {', '.join(failed)}"
+        if self.message == told_before:
+            self.message = self.not_whole
 
     def ingested(self, done: Ingested) -> None:
         """Add what was loaded of webhooks."""
@@ -97,7 +103,7 @@ class Entry:
             "new": done.stored,
             "rejected": done.understood.rejected + done.unplaced,
         }
-        if not done.is_ok and self.message is None:
+        if not done.is_ok and self.message in (None, self.not_whole):
             self.message = done.error or f"{done.unplaced} deliveries belong to no account"
 
     def built(self, result: BuildResult) -> None:

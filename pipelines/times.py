@@ -48,6 +48,11 @@ def past(stamp: object, now: datetime) -> datetime | None:
     return None if time is None or time > now else time
 
 
+def age_seconds(time: datetime | None, now: datetime) -> float | None:
+    """How long ago an instant is, 0 when it is later than now; None without one."""
+    return None if time is None else max((now - time).total_seconds(), 0.0)
+
+
 def is_due(done_at: object, every: timedelta, now: datetime) -> bool:
     """Whether what was last done at a stamp of ours, or never, is to be done again."""
     time = past(done_at, now)

@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-from pipelines.cli.context import AsOf, Json, as_of_moment, exit_unless
+from pipelines.cli.context import Json, as_of_moment, exit_unless
 
 app = typer.Typer()
 
+COMMENT = re.compile(r"--[^\s=]*\s")
+"""What SQL may begin with, and no option does."""
+
+
+class Query(TyperCommand):
+    """`query`: its SQL may begin with a comment, which looks like an option."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The arguments, SQL told apart."""
+        return super().parse_args(ctx, [f"\n{a}" if COMMENT.match(a) else a for a in args])
+
 
 @app.command()
-def status(context: typer.Context, as_of: AsOf = None, as_json: Json = False) -> None:
+def status(
+    context: typer.Context,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="Tell ages as of this ISO time instead of now.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """How fresh and how complete each resource of each account is."""
     from pipelines.commands import show_status
     from pipelines.commands.status import read
@@ -33,7 +52,7 @@ def status(context: typer.Context, as_of: AsOf = None, as_json: Json = False) ->
     show_status.status(found, as_json=as_json)
 
 
-@app.command()
+@app.command(cls=Query)
 def query(
     context: typer.Context,
     sql: Annotated[str, typer.Argument(metavar="SQL")],

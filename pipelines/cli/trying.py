@@ -44,12 +44,15 @@ def doctor(context: typer.Context, as_json: Json = False) -> None:
 
 
 def _served(settings: Settings) -> dict[str, Callable[[], object]]:
-    """The settings that only their programs understand; those that somebody set, since it takes
-    seconds to import them."""
+    """The settings that only their programs understand. Prefect, which takes a second to import,
+    is asked when somebody set a cron."""
+    modules = {}
+    if settings.schedule.model_fields_set & {"cron", "maintain_cron"}:
+        modules["schedule"] = "flows.serve"
+    if "dashboard" in settings.model_fields_set:
+        modules["dashboard"] = "dashboards.serve"
     return {
-        section: partial(import_module(module).check, settings)
-        for section, module in (("schedule", "flows.serve"), ("dashboard", "dashboards.serve"))
-        if section in settings.model_fields_set
+        name: partial(import_module(module).check, settings) for name, module in modules.items()
     }
 
 

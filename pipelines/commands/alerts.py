@@ -11,9 +11,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from pipelines.commands.status import ResourceStatus
     from pipelines.journal import Entry
     from pipelines.settings import Alerts, Settings
-    from pipelines.warehouse import Warehouse
+    from pipelines.webhooks.status import HookStatus
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +80,7 @@ def check(
     settings: Settings,
     entry: Entry | None,
     resources: Sequence[ResourceStatus],
-    silent: Mapping[str, timedelta],
+    hooks: Sequence[HookStatus],
     state: State,
 ) -> Iterator[Condition]:
     """Everything that is wrong now.
@@ -89,11 +88,10 @@ def check(
     Args:
         entry: the run that has just ended.
         resources: how fresh each resource is.
-        silent: account → how far its webhooks are behind its messages.
+        hooks: how the webhooks of each account are doing.
         state: of the last run.
     """
-    accounts_are_ok = entry is None or all(told["ok"] for told in entry.accounts.values())
-    if entry and entry.outcome == "failed" and accounts_are_ok:
+    if entry and entry.outcome == "failed" and entry.message != entry.not_whole:
         yield Condition("failure:run", "failure", None, f"a run failed: {entry.message}")
     for account, told in (entry.accounts if entry else {}).items():
         if not told["ok"]:
@@ -101,11 +99,7 @@ def check(
             yield Condition(f"failure:{account}", "failure", account, text)
     yield from _stale(settings, resources)
     yield from _quarantined(resources, state)
-    for account, behind in silent.items():
-        minutes = behind.total_seconds() / 60
-        if 0 < settings.alerts.silent_minutes <= minutes:
-            text = f"{account}: no webhook for {minutes:.0f} min, the API has newer messages"
-            yield Condition(f"silence:{account}", "silence", account, text)
+    yield from _silent(settings, hooks)
 
 
 def _stale(settings: Settings, resources: Sequence[ResourceStatus]) -> Iterator[Condition]:
@@ -115,8 +109,12 @@ def _stale(settings: Settings, resources: Sequence[ResourceStatus]) -> Iterator[
         is_late = found.age_seconds is None or found.age_seconds > limit
         if limit and is_late and found.resource in wanted.get(found.account, ()):
             name = f"{found.account} {found.resource}"
-            age = "ever" if found.age_seconds is None else f"for {found.age_seconds / 60:.0f} min"
-            text = f"{name} was not read whole {age}"
+            minutes = (found.age_seconds or 0) / 60
+            text = (
+                f"{name} was never read whole"
+                if found.age_seconds is None
+                else f"{name} was not read whole for {minutes:.0f} min"
+            )
             yield Condition(f"stale:{name}", "stale", found.account, text)
 
 
@@ -125,36 +123,18 @@ def _quarantined(resources: Sequence[ResourceStatus], state: State) -> Iterator[
         name = f"{found.account} {found.resource}"
         more = found.rejected - state.rejected.get(name, 0)
         if more > 0:
-            text = f"{name}: {more} rows more could not be landed, {found.rejected} in all"
+            text = f"{name}: {more} more rows could not be landed, {found.rejected} in total"
             yield Condition(f"quarantine:{name}", "quarantine", found.account, text)
 
 
-def silences(warehouse: Warehouse, settings: Settings) -> dict[str, timedelta]:
-    """How far the webhooks of each account that has some are behind the messages of its API."""
-    found = {}
-    try:
-        with warehouse.reader() as connection:
-            for account in settings.accounts:
-                if account.webhook_secrets:
-                    row = connection.execute(SILENCE, [account.provider, account.name]).fetchone()
-                    if row and row[0] is not None:
-                        found[f"{account.provider}:{account.name}"] = row[0]
-    except Exception as error:  # noqa: BLE001 - each kind of warehouse has errors of its own
-        log.info("webhooks were not looked at (%s)", type(error).__name__)
-        return {}  # nothing was built, or no webhook was ever taken in
-    return found
-
-
-SILENCE = """
-select
-    (
-        select max(occurred_at) from marts.fct_messages
-        where provider = $1 and account = $2 and not is_imported
-    ) - (
-        select max(received_at)::timestamptz from raw_webhooks.deliveries
-        where provider = $1 and account = $2
-    )
-"""
+def _silent(settings: Settings, hooks: Sequence[HookStatus]) -> Iterator[Condition]:
+    limit = settings.alerts.silent_minutes * 60
+    watched = {f"{a.provider}:{a.name}" for a in settings.accounts if a.webhook_secrets}
+    for hook in hooks:
+        if hook.account in watched and 0 < limit <= (hook.silent_seconds or 0):
+            minutes = (hook.silent_seconds or 0) / 60
+            text = f"{hook.account}: no webhook for {minutes:.0f} min, the API has newer messages"
+            yield Condition(f"silence:{hook.account}", "silence", hook.account, text)
 
 
 class Watch:
@@ -168,24 +148,21 @@ class Watch:
         settings: Settings,
         entry: Entry | None,
         resources: Sequence[ResourceStatus],
-        silent: Mapping[str, timedelta],
+        hooks: Sequence[HookStatus],
     ) -> Changes:
         """Compare what is wrong now with what was after the last run; tell and keep it."""
         state = self._read()
-        now = {c.key: c for c in check(settings, entry, resources, silent, state)}
+        now = {c.key: c for c in check(settings, entry, resources, hooks, state)}
         changes = Changes(
             began=tuple(c for key, c in now.items() if key not in state.known),
-            ended=tuple(
-                text
-                for key, text in state.known.items()
-                if key not in now and not key.startswith("quarantine:")  # an event, not a state
-            ),
+            ended=tuple(text for key, text in state.known.items() if key not in now),
         )
         unsent = (state.unsent + changes.lines)[-UNSENT_KEPT:]
         if settings.alerts.url is None or (unsent and post(settings.alerts, unsent)):
             unsent = []
         rejected = {f"{found.account} {found.resource}": found.rejected for found in resources}
-        kept = {key: condition.text for key, condition in now.items()}
+        # That more rows were set aside is no state that lasts: the next ones are told again.
+        kept = {key: c.text for key, c in now.items() if c.kind != "quarantine"}
         self._write(State(kept, state.rejected | rejected, unsent))
         return changes
 

@@ -11,11 +11,10 @@ from pipelines.journal import Entry, Journal
 from pipelines.provider import Provider
 from pipelines.reading.quota import told
 from pipelines.receiver.log import DeliveryLog
+from pipelines.times import age_seconds
 from pipelines.warehouse import Connection, Warehouse, all_sync_states
 from pipelines.webhooks import status as hook_status
 from pipelines.webhooks.status import HookStatus
-
-SILENT_AFTER = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class ResourceStatus:
         open_gaps: stretches of the list that the next sync goes on with.
         last_synced_at: start of the last sync without an error, UTC; None before the first.
         age_seconds: since then.
-        last_error: what ended or narrowed the last sync; None when nothing did.
+        last_error: why the last sync did not read all of it; None when it did.
     """
 
     account: str
@@ -104,12 +103,12 @@ def read(
     log: DeliveryLog,
     *,
     now: datetime | None,
-    silent_after: timedelta = SILENT_AFTER,
+    silent_after: timedelta = timedelta(0),
 ) -> Status:
     """The status as of `now`, by default the current time.
 
     Args:
-        silent_after: how far webhooks may be behind the API's messages.
+        silent_after: how far webhooks may be behind the API's messages; zero: as far as they like.
     """
     now = now or datetime.now(UTC)
     with warehouse.watch() as seen:
@@ -171,7 +170,7 @@ def _resources(
             is_complete=state.is_complete,
             open_gaps=len(state.position.get("gaps", ())),
             last_synced_at=synced.astimezone(UTC) if synced else None,
-            age_seconds=(now - synced).total_seconds() if synced else None,
+            age_seconds=age_seconds(synced, now),
             last_error=state.last_error,
         )
 

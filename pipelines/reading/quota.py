@@ -4,8 +4,8 @@ A quota is counted by the provider, which does not know that a sync was killed a
 began. So every request is noted in a file before it is made. What the file says is a hint: without
 it, or with damage in it, a sync waits too little or a minute too long, and nothing else.
 
-    <data_dir>/quota/<digest of the key>          when requests began, a line each
-    <data_dir>/quota/<digest of the key>.json     what the last sync left
+    <data_dir>/quota/<digest of the key>            when requests began, a line each
+    <data_dir>/quota/<provider>.<account>.json      what the account's last sync left
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ class Spent:
     def leave(self, left: Left) -> None:
         """Note what a sync left."""
         with suppress(OSError):
-            _replace(self._path.with_suffix(".json"), json.dumps(asdict(left)))
+            path = self._path.with_name(f"{left.account.replace(':', '.')}.json")
+            _replace(path, json.dumps({**asdict(left), "spent": self._path.name}))
 
     def _begin(self, now: float) -> None:
         """Open the file with nothing in it but the last minute."""
@@ -93,9 +94,10 @@ class Spent:
 def told(data_dir: Path) -> Iterator[tuple[Left, int]]:
     """What the last sync of every account left, and its requests in the last minute."""
     for path in sorted((data_dir / "quota").glob("*.json")):
-        with suppress(OSError, ValueError, TypeError):
-            left = Left(**json.loads(path.read_text("utf-8")))
-            yield left, len(_recent(path.with_suffix(""), time.monotonic()))
+        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+            found = json.loads(path.read_text("utf-8"))
+            spent = path.with_name(str(found.pop("spent")))
+            yield Left(**found), len(_recent(spent, time.monotonic()))
 
 
 def _recent(path: Path, now: float) -> list[float]:

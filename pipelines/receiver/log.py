@@ -19,6 +19,8 @@ from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Protocol
 
+from pipelines.times import age_seconds
+
 if TYPE_CHECKING:
     from pipelines.settings import Settings
 
@@ -89,7 +91,7 @@ class Backlog:
 
     def age_seconds(self, now: datetime) -> float | None:
         """How long the first has waited; None when none does."""
-        return max((now - self.oldest_at).total_seconds(), 0.0) if self.oldest_at else None
+        return age_seconds(self.oldest_at, now)
 
 
 Rewrite = Callable[[Delivery], bytes]

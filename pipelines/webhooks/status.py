@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from pipelines.events.webhook_tables import SCHEMA
 from pipelines.provider import Provider
+from pipelines.times import age_seconds
 from pipelines.warehouse import Connection
 
 
@@ -25,6 +26,8 @@ class HookStatus:
         wrong_headers: deliveries whose header names another event than their body.
         missing_batches: holes in the numbers that the provider gives to batched messages. What is
             missing comes by the API.
+        silent_seconds: how much older the newest of them is than the newest message that only the
+            API told; None when there is none, or no build yet.
         problems: what somebody should look at.
     """
 
@@ -35,6 +38,7 @@ class HookStatus:
     rejected: int
     wrong_headers: int
     missing_batches: int
+    silent_seconds: float | None
     problems: tuple[str, ...]
 
 
@@ -45,7 +49,11 @@ def read(
     now: datetime,
     silent_after: timedelta,
 ) -> tuple[HookStatus, ...]:
-    """The webhooks of every account that has some."""
+    """The webhooks of every account that has some.
+
+    Args:
+        silent_after: how far they may be behind the API's messages; zero: as far as they like.
+    """
     return tuple(_statuses(connection, rooms, now, silent_after))
 
 
@@ -64,8 +72,10 @@ def _statuses(
             *_wrong(wrong),
             *_missing(missing),
         ]
+        silent = None
         if ("marts", "fct_messages") in there:
-            problems += _silent(connection, provider, account, silent_after)
+            silent = _silence(connection, provider, account)
+            problems += _silent(silent, silent_after)
         room = by_name.get(provider)
         if room is not None and (room.schema, "webhooks") in there:
             problems += _switched_off(connection, room, account)
@@ -73,10 +83,11 @@ def _statuses(
             account=f"{provider}:{account}",
             deliveries=deliveries,
             last_received_at=last.astimezone(UTC) if last else None,
-            age_seconds=(now - last).total_seconds() if last else None,
+            age_seconds=age_seconds(last, now),
             rejected=sum(rejected.values()),
             wrong_headers=wrong,
             missing_batches=missing,
+            silent_seconds=silent.total_seconds() if silent else None,
             problems=tuple(problems),
         )
 
@@ -143,15 +154,19 @@ def _missing(missing: int) -> Iterator[str]:
         yield f"holes in the numbers of batches: {missing}"
 
 
-def _silent(
-    connection: Connection, provider: str, account: str, silent_after: timedelta
-) -> Iterator[str]:
-    """Whether the API brings messages of which no webhook tells any more."""
+def _silence(connection: Connection, provider: str, account: str) -> timedelta | None:
+    """Since when the API brings messages of which no webhook tells any more."""
     found = connection.execute(SILENCE, [provider, account]).fetchone()
-    if not found or None in found or found[0] - found[1] < silent_after:
-        return
-    minutes = (found[0] - found[1]).total_seconds() / 60
-    yield f"no webhook since {minutes:.0f} min before the newest message of the API"
+    if not found or None in found or found[0] <= found[1]:
+        return None
+    silence: timedelta = found[0] - found[1]
+    return silence
+
+
+def _silent(silence: timedelta | None, silent_after: timedelta) -> Iterator[str]:
+    if silence and timedelta(0) < silent_after <= silence:
+        minutes = silence.total_seconds() / 60
+        yield f"no webhook since {minutes:.0f} min before the newest message of the API"
 
 
 def _switched_off(connection: Connection, room: Provider, account: str) -> Iterator[str]:

@@ -84,6 +84,7 @@ def test_every_command_of_the_tutorial_works(environment: dict[str, str], tmp_pa
                 check=False,
             )
             assert done.returncode == 0, done.stderr
+            assert "Warning" not in done.stderr
 
 
 def opens(arguments: list[str], environment: dict[str, str], folder: Path) -> None:

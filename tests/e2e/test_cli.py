@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from pipelines.warehouse import at
 from pipelines.world import World, make_world
 
 KEY = "CANARY-4711-key"
+READY_QUERY = Path(__file__).parents[2] / "docs" / "queries" / "who_waits_now.sql"
 ENDS_AT = datetime(2026, 3, 20, 21, 0, tzinfo=UTC)
 
 
@@ -222,6 +224,17 @@ def test_query_answers_in_every_format(ran: tuple[Path, Result], format_: str) -
     assert done.stdout.startswith(starts[format_])
 
 
+def test_sql_that_begins_with_a_comment_is_no_option(ran: tuple[Path, Result]) -> None:
+    folder, _ = ran
+    ready = READY_QUERY.read_text("utf-8")
+    assert ready.startswith("-- ")
+    result = doblecheck(folder, "query", ready, "--format", "csv")
+    assert (result.code, bool(result.out)) == (0, True)
+    result = doblecheck(folder, "query", "--a word\nselect 1 as a", "--format=csv")
+    assert result.out == "a\n1\n"
+    assert doblecheck(folder, "query", "--frmat", "select 1").code == 2
+
+
 @pytest.mark.parametrize(
     "sql",
     ["selec 1", "select * from nowhere", "drop schema marts cascade", "copy (select 1) to 'x.csv'"],
@@ -251,8 +264,10 @@ def test_doctor_asks_the_programs_that_serve_about_their_settings(
 ) -> None:
     folder, _ = ran
     good = {"DOBLECHECK_SCHEDULE__CRON": "*/5 * * * *", "DOBLECHECK_DASHBOARD__PORT": "8600"}
-    home = {"HOME": str(tmp_path)}
-    assert doblecheck(folder, "doctor", **stage.environment, **good, **home).code == 0
+    home = {"HOME": str(tmp_path), "DOBLECHECK_DATA_DIR": str(tmp_path / "new" / "data")}
+    result = doblecheck(folder, "doctor", **stage.environment, **good, **home)
+    assert (result.code, "Warning" in result.err) == (0, False)
+    shutil.rmtree(tmp_path / "new")
     assert not [*tmp_path.iterdir()]  # a look makes nothing in anybody's home
     bad = {"DOBLECHECK_SCHEDULE__CRON": "at noon", "DOBLECHECK_DASHBOARD__HOST": "0.0.0.0"}
     result = doblecheck(folder, "doctor", **stage.environment, **bad)

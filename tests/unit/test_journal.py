@@ -13,6 +13,7 @@ import pytest
 from pipelines.errors import BuildFailed
 from pipelines.journal import KEPT, Journal
 from pipelines.loading.sync import Report
+from pipelines.webhooks.ingest import Ingested
 
 
 def test_a_run_is_told_with_what_it_did(tmp_path: Path) -> None:
@@ -31,6 +32,21 @@ def test_an_account_that_failed_makes_the_run_a_failed_one(tmp_path: Path) -> No
         entry.read([Report("kapso", "a", error=BuildFailed("no")), Report("kapso", "b")])
     (told,) = journal.last()
     assert (told.outcome, told.message) == ("failed", "not read whole: kapso:a")
+
+
+def test_the_message_names_every_account_unless_something_else_went_wrong_too(
+    tmp_path: Path,
+) -> None:
+    journal, refused = Journal(tmp_path), BuildFailed("no")
+    with journal.run("run") as entry:
+        entry.read([Report("kapso", "a", error=refused)])
+        entry.read([Report("waspy", "b", error=refused), Report("kapso", "c")])
+    assert journal.last()[0].message == "not read whole: kapso:a, waspy:b"
+    with journal.run("run") as entry:
+        entry.read([Report("kapso", "a", error=refused)])
+        entry.ingested(Ingested(unplaced=2))
+        entry.read([Report("waspy", "b", error=refused)])
+    assert journal.last()[0].message == "2 deliveries belong to no account"
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,13 @@ def test_what_is_left_is_told_with_the_last_minute(tmp_path: Path) -> None:
     spent = Spent(tmp_path, KEY)
     spent.add(time.monotonic() - 5)
     spent.leave(Left("kapso:shop", 100, None))
-    (tmp_path / "quota" / "torn.json").write_text(json.dumps({"account": "x"}))
-    assert list(told(tmp_path)) == [(Left("kapso:shop", 100, None), 1)]
+    spent.leave(Left("kapso:other", 100, 7))  # by the same key
+    Spent(tmp_path, "a key before this one").leave(Left("kapso:shop", 1, 1))
+    spent.leave(Left("kapso:shop", 100, None))
+    for i, torn in enumerate(({"account": "x"}, {"spent": "x"}, [])):
+        (tmp_path / "quota" / f"torn{i}.json").write_text(json.dumps(torn))
+    assert list(told(tmp_path)) == [
+        (Left("kapso:other", 100, 7), 1),
+        (Left("kapso:shop", 100, None), 1),
+    ]
     assert list(told(tmp_path / "nowhere")) == []

@@ -49,7 +49,9 @@ def test_status_counts_what_came_and_what_could_not_be_used(built):
 
 def test_silence_while_the_api_has_newer_messages_is_told(built):
     assert any("no webhook since 60 min" in problem for problem in webhooks(built).problems)
-    assert not any("no webhook" in problem for problem in webhooks(built, minutes=61).problems)
+    assert webhooks(built).silent_seconds == 3600 - 30
+    for minutes in (61, 0):
+        assert not any("no webhook" in found for found in webhooks(built, minutes=minutes).problems)
 
 
 def test_a_webhook_that_is_switched_off_is_told(built):
