@@ -45,6 +45,11 @@ where person_key in (
 )
 """
 
+PEOPLE = """
+select count(distinct person_key) from marts.dim_contacts
+where contact_id in (select unnest($1::text[]))
+"""
+
 CONVERSATIONS = """
 select distinct conversation_id from marts.fct_conversations
 where contact_key in (select unnest($1::text[]))
@@ -178,7 +183,8 @@ def find(connection: Connection, *, phone: str | None, contact: str | None) -> P
     """Who it is, with every phone, id and conversation that the marts connect.
 
     Raises:
-        UsageError: the phone is none, or the marts know nobody by that contact.
+        UsageError: the phone is none, the marts know nobody by that contact, or somebody else has
+            the same id in another account: their rows would be erased, too.
     """
     person = Person()
     if phone is not None:
@@ -196,6 +202,12 @@ def find(connection: Connection, *, phone: str | None, contact: str | None) -> P
             person.contacts |= {contact_id} - {None}
             person.bsuids |= {bsuid} - {None}
             person.phone_keys |= {known_key} - {None}
+        ((people,),) = connection.execute(PEOPLE, [[*person.contacts]]).fetchall()
+        if people > 1:
+            raise UsageError(
+                "another person has the same contact id in another account: nothing was erased",
+                hint="no row tells them apart: give each account a data_dir of its own",
+            )
         found = connection.execute(CONVERSATIONS, [[*keys]]).fetchall()
         person.conversations |= {value for (value,) in found}
     if contact is not None and not keys:

@@ -49,7 +49,9 @@ def copy(
 def erase(
     context: typer.Context,
     phone: Annotated[str | None, typer.Option(help="With the country code.")] = None,
-    contact: Annotated[str | None, typer.Option(help="The contact's id.")] = None,
+    contact: Annotated[
+        str | None, typer.Option(help="The contact's id, or its contact_key.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Remove one person from raw rows, webhooks, files, marts and snapshots; counts stay."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from real_postgres import Server
 
@@ -113,6 +114,26 @@ def test_nobody_has_that_contact(tmp_path: Path) -> None:
     for who in ({"contact": "nobody"}, {"phone": "12"}):
         with closing(SqliteLog(tmp_path / "deliveries.db")) as log, pytest.raises(UsageError):
             erasure.erase(warehouse, find(), log, **who)
+
+
+@pytest.mark.parametrize(
+    "who", [{"contact": "42"}, {"contact": "waspy:b:42"}, {"phone": "+14155550101"}]
+)
+def test_an_id_that_two_accounts_gave_to_two_people_erases_neither(who: dict[str, str]) -> None:
+    with duckdb.connect() as connection:
+        connection.execute(
+            "create schema marts; create table marts.dim_contacts as "
+            "select * from (values ('kapso:a:42', '42', '14155550101', null, 'one'), "
+            "('waspy:b:42', '42', '14155550102', null, 'two'), "
+            "('waspy:c:43', '43', '14155550103', null, 'three'), "
+            "('waspy:d:43', '43', '14155550103', null, 'three')) "
+            "as t (contact_key, contact_id, phone_key, bsuid, person_key); "
+            "create table marts.fct_conversations (conversation_id text, contact_key text)"
+        )
+        with pytest.raises(UsageError, match="another person has the same contact id"):
+            erasure.find(connection, **{"phone": None, "contact": None, **who})
+        found = erasure.find(connection, phone=None, contact="43")
+        assert (found.contacts, found.phone_keys) == ({"43"}, {"14155550103"})
 
 
 def test_the_planner_forgets_a_table_that_was_emptied(postgres_url: str, tmp_path: Path) -> None:
