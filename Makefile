@@ -18,7 +18,7 @@ docs: $(READY) ## Write the models' pages to site/index.html, their contract to 
 	$(BIN)/python -m pipelines.building.contract
 
 # Three at a time on two cores: who waits for a browser or a server lets others work.
-test: $(READY) ## Run every test
+test: $(READY) ## Run the tests, but for the long matrices of faults and wheel
 	$(BIN)/python -m pytest -q -rs -n 3 --dist worksteal
 
 faults: $(READY) ## Break everything on purpose; write the figures of docs/reliability.md
@@ -28,7 +28,7 @@ wheel: $(READY) ## Build the wheel; run the demo from it on every Python there i
 	$(BIN)/python -m pytest -q -m matrix tests/e2e/test_wheel.py
 
 # What pip chooses where nothing is locked. The lock's own test knows one choice only.
-bounds: ## Run every test on the oldest and on the newest versions that pyproject.toml allows; needs uv
+bounds: ## Run the tests on the oldest and on the newest versions that pyproject.toml allows; needs uv
 	for resolution in lowest-direct highest; do \
 		uv venv -q --clear $(BOUNDS) && \
 		uv pip install -q --python $(BOUNDS)/bin/python --resolution $$resolution -e . && \
@@ -60,7 +60,7 @@ bench: $(READY) ## Measure everything, which takes long; writes benchmarks/READM
 	$(BIN)/python -m benchmarks
 
 clean: ## Remove what was made
-	rm -rf $(VENV) $(BOUNDS) data dist screenshots .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(BOUNDS) data dist site screenshots .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # The lock is complete, and older pips (23.2) refuse hashes where a dependency names extras: --no-deps.
 # Bytecode is compiled once, on all cores where pip would use one: a fresh import of dlt and dbt takes

@@ -31,7 +31,7 @@ def words() -> Mapping[str, Any]:
 
 
 def say(language: str, key: str, **values: Any) -> str:
-    """A text. With `n` it has a form for one and one for the others, where it needs two."""
+    """A text. By `count` it has a form for one and one for the others, where it needs two."""
     entry: Any = words()
     for part in key.split("."):
         entry = entry[part]

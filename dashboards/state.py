@@ -15,7 +15,7 @@ class Site:
     """One installation.
 
     Attributes:
-        warehouse: gives `snapshot()` and `reader()`; see `pipelines.warehouse`.
+        warehouse: gives `newest()` and `reader()`; see `pipelines.warehouse`.
         data_path: where dbt left the results of its last build.
         timezone: of days on unknown channels: the default opening hours', as in the marts.
         pepper: mixed into the names of threads in links, so that nobody can guess phones from them.

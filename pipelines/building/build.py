@@ -124,12 +124,11 @@ def build(
     with warehouse.building():
         work = _find_work(warehouse, made, rules, as_of=as_of, full=full)
         failpoint("build.prepared")
-        if work.has_news:
-            _build_rows(dbt, full=work.is_full)
+        built = [_build_rows(dbt, full=work.is_full)] if work.has_news else []
         failpoint("build.staged")
         work = _follow_rows(warehouse, work, rules, as_of=as_of)
         failpoint("build.clocked")
-        built = _build_marts(dbt, work)
+        built.append(_build_marts(dbt, work))
         failpoint("build.tested")
         with _prepared(warehouse) as connection:
             changes.passed(
@@ -197,24 +196,25 @@ def _follow_rows(warehouse: Warehouse, work: _Work, rules: _Rules, *, as_of: dat
         return _Work(is_full=False, has_news=changes.is_touched(connection))
 
 
-def _result(built: dbtRunnerResult, work: _Work, *, as_of: datetime, seconds: float) -> BuildResult:
+def _result(
+    built: Sequence[dbtRunnerResult], work: _Work, *, as_of: datetime, seconds: float
+) -> BuildResult:
     return BuildResult(
         as_of=as_of,
         is_full=work.is_full,
-        models=count(built, "model"),
-        tests=count(built, "test"),
+        models=sum(count(result, "model") for result in built),
+        tests=sum(count(result, "test") for result in built),
         seconds=seconds,
-        warnings=tuple(sorted(names(built, {"warn"}))),
+        warnings=tuple(sorted(name for result in built for name in names(result, {"warn"}))),
         slowest=tuple(slowest(built)),
     )
 
 
-def _build_rows(dbt: Dbt, *, full: bool) -> None:
+def _build_rows(dbt: Dbt, *, full: bool) -> dbtRunnerResult:
     """The models that phone keys and the business clock are made from."""
     if full:
-        dbt.run("run", "--full-refresh", "--select", "path:staging", "tag:rows")
-    else:
-        dbt.run("run", "--select", "tag:rows", "--exclude", "config.materialized:view")
+        return dbt.run("run", "--full-refresh", "--select", "path:staging", "tag:rows")
+    return dbt.run("run", "--select", "tag:rows", "--exclude", "config.materialized:view")
 
 
 def _build_marts(dbt: Dbt, work: _Work) -> dbtRunnerResult:

@@ -3,8 +3,8 @@
     python -m pipelines.building.contract       declare the models' columns as they are now
 
 `models/contract.json` holds what was declared, `docs/warehouse.md` shows it with the models' own
-descriptions. A column that goes, or changes its type, breaks what others built: the first part of
-the version grows. One that comes, the second.
+descriptions. A column that goes, changes its type, or may be null where it was not or the other way
+round, breaks what others built: the first part of the version grows. One that comes, the second.
 """
 
 from __future__ import annotations

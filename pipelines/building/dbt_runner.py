@@ -166,9 +166,10 @@ def release() -> None:
         connections.DuckDBConnectionManager.close_all_connections()
 
 
-def slowest(result: dbtRunnerResult, limit: int = 5) -> list[tuple[str, float]]:
+def slowest(results: Iterable[dbtRunnerResult], limit: int = 5) -> list[tuple[str, float]]:
     """The models that took longest, with their seconds."""
-    models = [run for run in _runs(result) if run.node.resource_type == "model"]
+    runs = [run for result in results for run in _runs(result)]
+    models = [run for run in runs if run.node.resource_type == "model"]
     models.sort(key=lambda run: run.execution_time, reverse=True)
     return [(run.node.name, round(run.execution_time, 3)) for run in models[:limit]]
 

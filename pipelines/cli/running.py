@@ -153,7 +153,7 @@ def build(
 def run(context: typer.Context, as_of: AsOf = None, as_json: Json = False) -> None:
     """Sync, load webhooks, build and publish: what a schedule repeats."""
     from pipelines import run as steps
-    from pipelines.commands import show
+    from pipelines.commands import alerts, show
     from pipelines.journal import Journal
 
     settings = context.obj.settings()
@@ -163,7 +163,7 @@ def run(context: typer.Context, as_of: AsOf = None, as_json: Json = False) -> No
     moment = as_of_moment(as_of)
     is_stopping = stop_signal()
     journal = Journal(settings.data_path).run("run")
-    webhooks = None
+    entry, webhooks = None, None
     try:
         with warehouse.lock(), journal as entry, show.Progress() as progress:
             reports = _read(warehouse, rooms, chosen, entry, progress, is_stopping=is_stopping)
@@ -179,6 +179,9 @@ def run(context: typer.Context, as_of: AsOf = None, as_json: Json = False) -> No
         if webhooks is not None:  # what was read is there all the same
             show.ran(reports, webhooks, None, as_json=as_json)
         raise
+    finally:
+        if entry is not None:
+            alerts.after(entry, warehouse, rooms, settings)
     show.ran(reports, webhooks, built, as_json=as_json)
     exit_unless(webhooks.is_ok and all(report.is_ok for report in reports))
 

@@ -21,7 +21,9 @@ from pipelines.errors import ConfigError
 if TYPE_CHECKING:
     from pipelines.commands.status import ResourceStatus
     from pipelines.journal import Entry
+    from pipelines.provider import Provider
     from pipelines.settings import Alerts, Settings
+    from pipelines.warehouse import Warehouse
     from pipelines.webhooks.status import HookStatus
 
 log = logging.getLogger(__name__)
@@ -177,6 +179,23 @@ class Watch:
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             json.dump(vars(state), file, ensure_ascii=False)
         part.replace(self.path)
+
+
+def after(
+    entry: Entry, warehouse: Warehouse, rooms: Sequence[Provider], settings: Settings
+) -> None:
+    """Tell what a run without a scheduler began or ended to have wrong, to whom the settings name.
+    It never fails a run."""
+    from pipelines.commands import status
+    from pipelines.receiver.log import open_log
+
+    if settings.alerts.url is None:
+        return
+    try:
+        found = status.read(warehouse, rooms, open_log(settings), now=None)
+        Watch(settings.data_path).look(settings, entry, found.resources, found.webhooks)
+    except Exception as error:  # noqa: BLE001 - the run is over, and was what it was
+        log.warning("nobody was alerted (%s)", type(error).__name__)
 
 
 def post(alerts: Alerts, lines: Sequence[str]) -> bool:

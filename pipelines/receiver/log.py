@@ -5,8 +5,8 @@ provider sends twice is one record. Two kinds, with the same promises: a SQLite 
 PostgreSQL table for several receivers.
 
     log = open_log(settings)
-    for delivery in log.read(after=log.ingested(), limit=1000): …
-    log.note_ingested(delivery.sequence)                    # for the backlog's figures only
+    for delivery in log.read(after=position, limit=1000): …   # the warehouse knows the position
+    log.note_ingested(delivery.sequence)                      # for the backlog's figures only
     log.forget(up_to=delivery.sequence, before=ninety_days_ago)
 """
 
@@ -138,10 +138,6 @@ class DeliveryLog(Protocol):
 
     def last_sequence(self) -> int:
         """The highest sequence ever given; 0 when there is none."""
-        ...
-
-    def ingested(self) -> int:
-        """The sequence that ingest noted last; 0 when it never did."""
         ...
 
     def note_ingested(self, sequence: int) -> None:

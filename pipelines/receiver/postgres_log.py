@@ -205,10 +205,6 @@ class PostgresLog:
         """The highest sequence ever given."""
         return self.backlog().last_sequence
 
-    def ingested(self) -> int:
-        """The sequence that ingest noted last."""
-        return self.backlog().ingested
-
     def note_ingested(self, sequence: int) -> None:
         """Remember how far ingest got."""
         with self._writing() as connection:

@@ -140,11 +140,6 @@ class SqliteLog:
         with self._reader() as connection:
             return _last(connection)
 
-    def ingested(self) -> int:
-        """The sequence that ingest noted last."""
-        with self._reader() as connection:
-            return _ingested(connection)
-
     def note_ingested(self, sequence: int) -> None:
         """Remember how far ingest got."""
         sql = "insert or replace into progress (name, sequence) values ('ingested', ?)"

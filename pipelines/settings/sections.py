@@ -116,7 +116,7 @@ class Schedule(_Section):
         name: of this installation: several may share a Prefect server.
         every, cron: the run; cron wins over the default of `every`.
         ingest_every: the webhooks.
-        maintain_cron: full sweeps, retention, compaction.
+        maintain_cron: everything read again, old files removed, the DuckDB file compacted.
         timezone: of the crons, IANA; default: the top-level one.
         port: of the local Prefect server; 0: any that is free.
         accounts_at_once: accounts that are read side by side.

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from channel import channel
 from starlette.applications import Starlette
 
 from pipelines.providers import find
@@ -293,6 +294,18 @@ def test_one_refused_key_does_not_stop_the_other_account(stage: Stage, tmp_path:
         ("waspy", True),
     ]
     assert "hint: " in result.err
+
+
+def test_a_run_by_cron_alerts_when_something_begins_or_ends_to_be_wrong(
+    stage: Stage, tmp_path: Path
+) -> None:
+    with channel() as (url, taken):
+        there = {**stage.environment, "DOBLECHECK_ALERTS__URL": url}
+        for key in ("old", "old", KEY):
+            doblecheck(tmp_path, "run", **{**there, "KAPSO_API_KEY": key})
+    began, ended = (message["text"] for message in taken)
+    assert "kapso:default was not read whole: Kapso does not accept the key" in began
+    assert "over: kapso:default was not read whole" in ended
 
 
 def test_the_key_and_the_customers_stand_in_no_output(
