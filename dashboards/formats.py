@@ -7,8 +7,10 @@ from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from pipelines.times import duration_text
+
 NOTHING = "–"
-MINUTE, HOUR, DAY = 60, 3600, 86400
+MINUTE = 60
 MONTHS = {
     "es": ("ene", "feb", "mar", "abr", "may", "jun", "jul", "ago", "sep", "oct", "nov", "dic"),
     "en": ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
@@ -38,21 +40,13 @@ def percent(part: float | None, whole: float | None, language: str) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """`45 s`, `4 min`, `2 h 05 min`, `3 d 07 h`: two units at most, rounded half up."""
-    if seconds is None:
-        return NOTHING
-    whole = int(seconds + 0.5)
-    minutes = int(seconds / MINUTE + 0.5)
-    if whole < MINUTE:
-        text = f"{whole} s"
-    elif minutes < 60:
-        text = f"{minutes} min"
-    elif minutes <= DAY // MINUTE:
-        text = f"{minutes // 60} h {minutes % 60:02d} min"
-    else:
-        hours = int(seconds / HOUR + 0.5)
-        text = f"{hours // 24} d {hours % 24:02d} h"
-    return text.replace(" ", SPACE)
+    """`45 s`, `4 min`, `2 h 05 min`, `3 d 07 h`."""
+    return NOTHING if seconds is None else duration_text(seconds).replace(" ", SPACE)
+
+
+def left(seconds: float | None) -> str:
+    """A duration in whole minutes: there is never more time left than there is."""
+    return duration(seconds if seconds is None or seconds < MINUTE else seconds // MINUTE * MINUTE)
 
 
 def money(value: float | None, language: str) -> str:

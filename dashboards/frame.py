@@ -30,7 +30,7 @@ PAGES = {
     "conversation": ":material/forum:",
     "health": ":material/health_metrics:",
 }
-URLS = {"now": "now", "response": "response-time"}
+URLS = {"response": "response-time"}
 OF_TURNS = ("scope", "clock", "turns", "agent")
 NOT_COUNTED: dict[str, tuple[str, ...]] = {
     "now": ("days", "clock", "turns", "agent"),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import ConfigError
+from pipelines.settings.checks import is_loopback
 
 if TYPE_CHECKING:
     from pipelines.settings import Dashboard
@@ -29,14 +29,6 @@ HEADERS = {
     "x-content-type-options": "nosniff",
     "cache-control": "no-cache",
 }
-
-
-def is_loopback(host: str) -> bool:
-    """Only this machine reaches it. A name may point anywhere, `localhost` excepted."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def check(dashboard: Dashboard) -> None:

@@ -48,7 +48,7 @@ class Tile:
     tone: str = ""
 
 
-def lead(sheet: Sheet, sentence: str, more: str = "") -> None:
+def lead(sentence: str, more: str = "") -> None:
     """The page's answer in one sentence, and what else to know. `**` marks its numbers."""
     st.html(
         f'<div class="dc-lead" data-testid="lead">{_marked(sentence)}</div>'

@@ -94,21 +94,6 @@ SHARED_TABLES = (REJECTED, GONE)
 
 
 @dataclass(frozen=True)
-class Check:
-    """What `doctor` found out about one thing.
-
-    Attributes:
-        name: what was checked.
-        problem: what is wrong; None when it is well.
-        hint: what to do about it.
-    """
-
-    name: str
-    problem: str | None = None
-    hint: str = ""
-
-
-@dataclass(frozen=True)
 class Provider:
     """One provider, as the rest of doblecheck meets it.
 

@@ -53,6 +53,18 @@ def age_seconds(time: datetime | None, now: datetime) -> float | None:
     return None if time is None else max((now - time).total_seconds(), 0.0)
 
 
+def duration_text(seconds: float) -> str:
+    """`45 s`, `4 min`, `2 h 05 min`, `3 d 07 h`: two units at most, rounded half up."""
+    whole, minutes, hours = (int(seconds / unit + 0.5) for unit in (1, 60, 3600))
+    if whole < 60:
+        return f"{whole} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes <= 24 * 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{hours // 24} d {hours % 24:02d} h"
+
+
 def is_due(done_at: object, every: timedelta, now: datetime) -> bool:
     """Whether what was last done at a stamp of ours, or never, is to be done again."""
     time = past(done_at, now)

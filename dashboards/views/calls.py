@@ -15,7 +15,7 @@ def show(sheet: Sheet) -> None:
     now = sheet.row("calls_summary")
     before = sheet.row_before("calls_summary") or {}
     if not now["calls"]:
-        parts.lead(sheet, sheet.t("calls.nothing"))
+        parts.lead(sheet.t("calls.nothing"))
         return
     _lead(sheet, now)
     _tiles(sheet, now, before)
@@ -31,7 +31,6 @@ def _lead(sheet: Sheet, now: Row) -> None:
         back = sheet.t("calls.back_after", n=back, p50=p50)
     share = sheet.percent(now["answered_inbound"], now["inbound"])
     parts.lead(
-        sheet,
         sheet.t("calls.lead", share=share) if now["inbound"] else sheet.t("calls.nobody_called"),
         sheet.t("calls.more", count=now["missed"], n=sheet.number(now["missed"]), back=back),
     )

@@ -17,10 +17,9 @@ def show(sheet: Sheet) -> None:
     now = sheet.row("contacts_summary")
     before = sheet.row_before("contacts_summary") or {}
     if not now["people"]:
-        parts.lead(sheet, sheet.t("contacts.nothing"))
+        parts.lead(sheet.t("contacts.nothing"))
         return
     parts.lead(
-        sheet,
         sheet.t(
             "contacts.lead",
             count=now["people"],

@@ -40,7 +40,7 @@ def show(sheet: Sheet, thread: str) -> None:
 
 
 def _recent(sheet: Sheet) -> None:
-    parts.lead(sheet, sheet.t("conversation.choose"), sheet.t("conversation.choose_more"))
+    parts.lead(sheet.t("conversation.choose"), sheet.t("conversation.choose_more"))
     with parts.card(sheet, "thread_recent"):
         rows = sheet.rows("thread_recent", limit=MOST_THREADS)
         parts.table(
@@ -107,7 +107,6 @@ def _lead(sheet: Sheet, thread: Row, turns: list[Row], windows: list[Row]) -> No
         state = sheet.t("conversation.answered")
     open_window = next((row for row in windows if row["is_open"]), None)
     parts.lead(
-        sheet,
         sheet.t("conversation.lead", who=who, state=state),
         sheet.t(
             "conversation.more",

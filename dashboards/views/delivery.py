@@ -31,10 +31,9 @@ def show(sheet: Sheet) -> None:
 
 def _lead(sheet: Sheet, now: Row) -> None:
     if not now["outbound"]:
-        parts.lead(sheet, sheet.t("delivery.nothing"))
+        parts.lead(sheet.t("delivery.nothing"))
         return
     parts.lead(
-        sheet,
         sheet.t(
             "delivery.lead",
             delivered=sheet.percent(now["delivered"], now["outbound"]),

@@ -72,7 +72,7 @@ def show(sheet: Sheet) -> None:
 
 def _lead(sheet: Sheet, count: int) -> None:
     sentence = sheet.t("health.good") if not count else sheet.t("health.bad", count=count, n=count)
-    parts.lead(sheet, sentence, sheet.t("health.more", at=sheet.moment(sheet.as_of)))
+    parts.lead(sentence, sheet.t("health.more", at=sheet.moment(sheet.as_of)))
 
 
 def _local_day(sheet: Sheet) -> date:

@@ -67,7 +67,7 @@ def _lead(sheet: Sheet, now: dict[str, Any], week: dict[str, Any]) -> None:
         "now.more", count=now["expired"], n=sheet.number(now["expired"]),
         at=sheet.moment(sheet.as_of),
     )  # fmt: skip
-    parts.lead(sheet, sentence, more)
+    parts.lead(sentence, more)
 
 
 def _longest(sheet: Sheet, now: dict[str, Any]) -> None:
@@ -110,7 +110,7 @@ def _longest(sheet: Sheet, now: dict[str, Any]) -> None:
                     "channel": row["channel"] or sheet.t("unknown_channel"),
                     "since": sheet.moment(row["started_at"], row["timezone"]),
                     "waiting": formats.duration(row["waiting_seconds"]),
-                    "left": formats.duration(row["window_seconds_left"] or None),
+                    "left": formats.left(row["window_seconds_left"] or None),
                     "requests": sheet.number(row["requests"]),
                     "state": parts.state_badge(sheet, row["window_state"]),
                     "sla": sheet.t(f"sla.{row['sla_status'] or 'none'}"),

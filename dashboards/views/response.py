@@ -53,7 +53,7 @@ def in_order(before: Picks, picks: Mapping[str, Pick | None]) -> Picks:
 
 def _lead(sheet: Sheet, now: Row) -> None:
     if not now["turns"]:
-        parts.lead(sheet, sheet.t("response.nothing"))
+        parts.lead(sheet.t("response.nothing"))
         return
     sentence = sheet.t(
         "response.lead",
@@ -72,7 +72,7 @@ def _lead(sheet: Sheet, now: Row) -> None:
     )
     if sheet.filters.clock == "business" and not now["measured"] and now["answered"]:
         more += " " + sheet.t("response.no_hours")
-    parts.lead(sheet, sentence, more)
+    parts.lead(sentence, more)
 
 
 def _tiles(sheet: Sheet, now: Row, before: Row) -> None:

@@ -45,11 +45,10 @@ def _shares(sheet: Sheet, now: Row, kinds: dict[str, Row]) -> list[Tile]:
 def _lead(sheet: Sheet, now: Row, kinds: dict[str, Row]) -> None:
     people = kinds.get("human")
     if not people:
-        parts.lead(sheet, sheet.t("team.none_of_agents" if sheet.filters.agent else "team.nothing"))
+        parts.lead(sheet.t("team.none_of_agents" if sheet.filters.agent else "team.nothing"))
         return
     lead = "team.lead_at_least" if "unknown" in kinds else "team.lead"
     parts.lead(
-        sheet,
         sheet.t(
             lead if sheet.filters.scope == "any" else "team.lead_people",
             n=sheet.number(people["answered"]),

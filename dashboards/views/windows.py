@@ -32,7 +32,7 @@ def show(sheet: Sheet) -> None:
 
 def _lead(sheet: Sheet, now: Row) -> None:
     if not now["opened"]:
-        parts.lead(sheet, sheet.t("windows.nothing"))
+        parts.lead(sheet.t("windows.nothing"))
         return
     closed = now["opened"] - now["still_open"]
     sentence = sheet.t(
@@ -47,8 +47,8 @@ def _lead(sheet: Sheet, now: Row) -> None:
         open=sheet.number(now["still_open"]),
     )
     if now["answered"]:
-        more += " " + sheet.t("windows.more_left", left=formats.duration(now["p50_seconds_left"]))
-    parts.lead(sheet, sentence if closed else sheet.t("windows.none_ended"), more)
+        more += " " + sheet.t("windows.more_left", left=formats.left(now["p50_seconds_left"]))
+    parts.lead(sentence if closed else sheet.t("windows.none_ended"), more)
 
 
 def _tiles(sheet: Sheet, now: Row, before: Row) -> None:
@@ -77,8 +77,8 @@ def _tiles(sheet: Sheet, now: Row, before: Row) -> None:
             ),
             Tile(
                 "left_p50",
-                formats.duration(now["p50_seconds_left"]),
-                sheet.t("windows.tight", value=formats.duration(now["p10_seconds_left"]))
+                formats.left(now["p50_seconds_left"]),
+                sheet.t("windows.tight", value=formats.left(now["p10_seconds_left"]))
                 if now["answered"]
                 else "",
                 parts.compared(
@@ -168,7 +168,7 @@ def _by_channel(sheet: Sheet, n: str) -> None:
                     "share": sheet.percent(row["answered"], row["opened"]),
                     "expired": sheet.number(row["expired_unanswered"]),
                     "reopened": sheet.number(row["reopened_by_template"]),
-                    "left": formats.duration(row["p50_seconds_left"]),
+                    "left": formats.left(row["p50_seconds_left"]),
                 }
                 for row in rows
             ],

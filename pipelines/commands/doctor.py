@@ -4,15 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from pipelines.errors import ConfigError, DoblecheckError, ProviderError
-from pipelines.provider import Check, Provider
+from pipelines.provider import Provider
 from pipelines.receiver.doors import webhook_secrets
 from pipelines.receiver.log import DeliveryLog, open_log
 from pipelines.settings import Account, Settings
 from pipelines.settings.accounts import no_accounts_error
 from pipelines.warehouse import Warehouse, all_sync_states
 from pipelines.warehouse.base import Published
+
+
+@dataclass(frozen=True)
+class Check:
+    """What `doctor` found out about one thing.
+
+    Attributes:
+        name: what was checked.
+        problem: what is wrong; None when it is well.
+        hint: what to do about it.
+    """
+
+    name: str
+    problem: str | None = None
+    hint: str = ""
 
 
 def examine(

@@ -11,13 +11,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.times import duration_text
+
 if TYPE_CHECKING:
     from pipelines.building.build import BuildResult
     from pipelines.care.erasure import Report as Erasure
     from pipelines.care.moving import Moved
+    from pipelines.commands.doctor import Check
     from pipelines.commands.verify import Verified
     from pipelines.loading.sync import Report
-    from pipelines.provider import Check
     from pipelines.webhooks.ingest import Ingested
 
 PROGRESS_SECONDS = 5.0
@@ -111,17 +113,8 @@ def _cell(value: Any) -> str:
 
 
 def as_duration(seconds: float | None) -> str | None:
-    """Seconds as people say them: `45 s`, `12 min`, `2 h 05 min`, `3 d 04 h`."""
-    if seconds is None:
-        return None
-    minutes, hours = round(seconds / 60), int(seconds // 3600)
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    if minutes < 60:
-        return f"{minutes} min"
-    if hours < 24:
-        return f"{minutes // 60} h {minutes % 60:02d} min"
-    return f"{hours // 24} d {hours % 24:02d} h"
+    """Seconds as people say them."""
+    return None if seconds is None else duration_text(seconds)
 
 
 def to_json(value: Any) -> None:

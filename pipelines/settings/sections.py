@@ -18,7 +18,6 @@ from pipelines.settings.environment import FromText, Texts
 from pipelines.settings.places import resolve
 
 LONGEST_MINUTES = LONGEST_DAYS * 1440
-DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
 class _Section(BaseModel):

@@ -228,7 +228,7 @@ class _Store:
             each.provider,
             each.account,
             None,  # its event, which the body tells when it is understood
-            each.body_sha256 or sha256(each.body).hexdigest(),
+            _digest(each),
             header.get(reader.KEY_HEADER) if reader else None,
             each.received_at,
             payload,
@@ -303,7 +303,7 @@ def redacted_text(body: bytes) -> str:
 
 def file_id(each: Arrived) -> int:
     """The id of a delivery that has no place in the log: negative, and always the same."""
-    name = f"{each.provider}/{each.account}/{each.body_sha256 or sha256(each.body).hexdigest()}"
+    name = f"{each.provider}/{each.account}/{_digest(each)}"
     return -1 - (int.from_bytes(sha256(name.encode()).digest()[:8], "big") >> 1)
 
 
@@ -322,8 +322,9 @@ def _unknown(connection: Connection, arrived: Sequence[Arrived]) -> list[tuple[A
 
 
 def _id(each: Arrived, taken: set[int]) -> int:
-    is_free = each.sequence is not None and each.sequence not in taken
-    return each.sequence if is_free and each.sequence is not None else file_id(each)
+    if each.sequence is None or each.sequence in taken:
+        return file_id(each)
+    return each.sequence
 
 
 def _digest(each: Arrived) -> str:

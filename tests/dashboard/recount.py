@@ -89,6 +89,9 @@ class Says:
     def long(self, seconds: float | None) -> str:
         return formats.duration(seconds)
 
+    def left(self, seconds: float | None) -> str:
+        return formats.left(seconds)
+
     def at(self, value: datetime | None) -> str:
         return formats.moment(value, ZONE, self.language)
 

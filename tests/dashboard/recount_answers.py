@@ -66,7 +66,7 @@ def now_page(marts: Marts, says: Says) -> Expected:
                 for text in (
                     says.at(r["started_at"]),
                     says.long(r["waiting_seconds"]),
-                    says.long(r["window_seconds_left"] or None),
+                    says.left(r["window_seconds_left"] or None),
                     says.n(r["requests"]),
                     "2" if r in risk else "",
                 )
@@ -161,7 +161,7 @@ def windows_page(marts: Marts, says: Says) -> Expected:
     reopened = [r for r in windows if r["is_reopened_by_template"]]
     left = [r["seconds_left_at_first_response"] for r in windows]
     whole = says.n(len(windows))
-    p50, p10 = says.long(percentile(left, 0.5)), says.long(percentile(left, 0.1))
+    p50, p10 = says.left(percentile(left, 0.5)), says.left(percentile(left, 0.1))
     by_channel = defaultdict(list)
     for row in windows:
         by_channel[row["channel_key"]].append(row)
@@ -198,7 +198,7 @@ def windows_page(marts: Marts, says: Says) -> Expected:
                     says.share(sum(r["is_answered"] for r in rows), len(rows)),
                     says.n(sum(r["is_expired_unanswered"] for r in rows)),
                     says.n(sum(r["is_reopened_by_template"] for r in rows)),
-                    says.long(percentile((r["seconds_left_at_first_response"] for r in rows), 0.5)),
+                    says.left(percentile((r["seconds_left_at_first_response"] for r in rows), 0.5)),
                 )
             )
         ),

@@ -44,6 +44,13 @@ def test_a_duration_has_two_units_at_most(seconds: float | None, text: str) -> N
     assert formats.duration(seconds).replace("\xa0", " ") == text
 
 
+def test_time_that_is_left_is_not_rounded_up() -> None:
+    told = [formats.left(seconds) for seconds in (None, 59, 61, 3599, 86399)]
+    assert [text.replace("\xa0", " ") for text in told] == [
+        "–", "59 s", "1 min", "59 min", "23 h 59 min",
+    ]  # fmt: skip
+
+
 def test_numbers_follow_the_language() -> None:
     assert formats.number(1234567.891, "es", 2) == "1.234.567,89"
     assert formats.number(1234567.891, "en", 2) == "1,234,567.89"
