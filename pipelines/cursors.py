@@ -38,22 +38,21 @@ async def follow(fetch: Fetch[T], start: str | None = None) -> AsyncIterator[Pag
     that repeats a cursor is the end: some lists go on naming their last one.
 
     Raises:
-        BadPayload: a page with rows names a cursor that was already followed; going on would
-            read the same rows for ever.
+        BadPayload: a page with rows, which are yielded, names a cursor that was already followed;
+            going on would read the same rows for ever.
     """
     seen = {start}
     cursor = start
     while True:
         page = await fetch(cursor)
-        if page.next in seen and page.next is not None:
-            if page.rows:
-                raise BadPayload(
-                    "a page names a cursor that was already followed",
-                    hint="run again later; if it stays, tell the provider its paging loops",
-                )
-            page = replace(page, next=None)
-        yield page
-        if page.next is None:
+        is_loop = page.next is not None and page.next in seen
+        yield replace(page, next=None) if is_loop and not page.rows else page
+        if page.next is None or (is_loop and not page.rows):
             return
+        if is_loop:
+            raise BadPayload(
+                "a page names a cursor that was already followed",
+                hint="run again later; if it stays, tell the provider its paging loops",
+            )
         cursor = page.next
         seen.add(cursor)

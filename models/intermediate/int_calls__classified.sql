@@ -23,7 +23,7 @@ judged as (
         {{ thread_key('calls', 'identities', 'call_id') }} as thread_key,
         coalesce(
             calls.duration_seconds > 0
-            or (calls.status in ('completed', 'answered') and calls.session_started_at is not null),
+            or (calls.status in ('completed', 'answered', 'connected') and calls.session_started_at is not null),
             false
         ) as is_answered
     from calls
@@ -41,7 +41,7 @@ final as (
             direction = 'inbound'
             or (
                 direction = 'outbound'
-                and (is_answered or is_accepted or status in ('accepted', 'answered'))
+                and (is_answered or is_accepted or status in ('accepted', 'answered', 'connected'))
             ),
             false
         ) as opens_window,

@@ -67,9 +67,10 @@ class Dbt:
         if command == "build":
             self._note_tests(result)
         if not result.success:
+            room = "make room on the disk, nothing is lost; " if _lacked_room(result) else ""
             raise BuildFailed(
                 f"dbt {command} failed: {_reason(result)}",
-                hint=f"details are in {self._home / LOG}",
+                hint=f"{room}details are in {self._home / LOG}",
             )
         return result
 
@@ -176,6 +177,10 @@ def slowest(results: Iterable[dbtRunnerResult], limit: int = 5) -> list[tuple[st
 
 def _runs(result: dbtRunnerResult) -> list[Any]:
     return list(getattr(result.result, "results", None) or [])
+
+
+def _lacked_room(result: dbtRunnerResult) -> bool:
+    return any("No space left" in str(run.message) for run in _runs(result))
 
 
 def _reason(result: dbtRunnerResult) -> str:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pipelines.warehouse import Connection, Warehouse
 
 KEY_FILE = "erasure.key"
+PHONE = "+5491123456789"
 
 PERSON = """
 select contact_id, phone_key, bsuid, contact_key
@@ -183,15 +184,13 @@ def find(connection: Connection, *, phone: str | None, contact: str | None) -> P
     """Who it is, with every phone, id and conversation that the marts connect.
 
     Raises:
-        UsageError: the phone is none, the marts know nobody by that contact, or somebody else has
+        UsageError: the phone is none, the marts know nobody by that contact or by a phone without
+            a country code (a person who is not known yet can be erased beforehand), or somebody has
             the same id in another account: their rows would be erased, too.
     """
     person = Person()
     if phone is not None:
-        key = phone_key(phone).key
-        if key is None or len(key) < SHORTEST:
-            raise UsageError("that is no phone", hint="--phone +5491123456789")
-        person.phone_keys.add(key)
+        person.phone_keys.add(key_of(phone))
     keys: set[str] = set()
     if _has_marts(connection):
         values = [next(iter(person.phone_keys), None), contact]
@@ -215,7 +214,23 @@ def find(connection: Connection, *, phone: str | None, contact: str | None) -> P
             "no contact has that id",
             hint="ids: doblecheck query 'select * from marts.dim_contacts'",
         )
+    if phone is not None and not keys and phone_key(phone).country_code is None:
+        raise UsageError(
+            "no contact has that phone, and it is none with a country code", hint=f"--phone {PHONE}"
+        )
     return person
+
+
+def key_of(phone: str) -> str:
+    """What a phone is known by.
+
+    Raises:
+        UsageError: it is none.
+    """
+    key = phone_key(phone).key
+    if key is None or len(key) < SHORTEST:
+        raise UsageError("that is no phone", hint=f"--phone {PHONE}")
+    return key
 
 
 def _has_marts(connection: Connection) -> bool:

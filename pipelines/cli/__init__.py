@@ -8,6 +8,8 @@ from __future__ import annotations
 import atexit
 import errno
 import gc
+import io
+import json
 import os
 import sys
 from contextlib import suppress
@@ -18,7 +20,7 @@ import typer
 
 from pipelines import logs
 from pipelines.cli import asking, caring, running, serving, trying
-from pipelines.cli.context import Context
+from pipelines.cli.context import Context, end_at_once, tell
 from pipelines.errors import DoblecheckError
 
 UNUSABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
@@ -56,7 +58,9 @@ def options(
 def main() -> None:
     """The console script: one line on what failed, one hint, and the exit code."""
     _open_what_is_closed()
+    _write_what_can_be_written()
     _have_a_home()
+    end_at_once()
     os.umask(0o077)  # the warehouse holds what customers wrote
     atexit.register(_end_quickly)
     try:
@@ -76,6 +80,13 @@ def _open_what_is_closed() -> None:
         if getattr(sys, name) is None:
             stream = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - to the end
             setattr(sys, name, stream)
+
+
+def _write_what_can_be_written() -> None:
+    """Where a terminal's encoding lacks a sign, a question mark stands for it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _have_a_home() -> None:
@@ -100,9 +111,13 @@ def _end_quickly() -> None:
 
 
 def _told(message: str, hint: str, code: int) -> int:
-    typer.echo(f"error: {message}", err=True)
-    if hint:
-        typer.echo(f"hint: {hint}", err=True)
+    """Tell people, and machines where they asked for JSON."""
+    tell(message, hint)
+    if "--json" in sys.argv:
+        with suppress(OSError):  # nobody reads it any more
+            typer.echo(
+                json.dumps({"ok": False, "error": message, "hint": hint}, ensure_ascii=False)
+            )
     return code
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from pipelines.cli.context import Json, as_of_moment, exit_unless
+from pipelines.cli.context import Json, as_of_moment, end_at_once, exit_unless
 
 app = typer.Typer()
 
@@ -61,8 +61,11 @@ def query(
     ] = "table",
 ) -> None:
     """Run read-only SQL on the newest published snapshot."""
+    import polars  # noqa: F401 - it takes Ctrl-C for itself
+
     from pipelines.commands import ask
 
+    end_at_once()
     settings = context.obj.settings()
     ask.answer(context.obj.warehouse(settings), sql, format_=format_, out=sys.stdout.buffer)
 

@@ -61,7 +61,9 @@ def erase(
     from pipelines.receiver.log import open_log
 
     if (phone is None) == (contact is None):
-        raise UsageError("one of --phone and --contact", hint="--phone +5491123456789")
+        raise UsageError("one of --phone and --contact", hint=f"--phone {erasure.PHONE}")
+    if phone is not None:
+        erasure.key_of(phone)  # before a build is made for it
     settings = context.obj.settings()
     rooms = context.obj.rooms
     warehouse = context.obj.warehouse(settings)

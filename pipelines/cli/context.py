@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -92,15 +93,33 @@ def as_of_moment(text: str | None) -> datetime | None:
 
 
 def stop_signal() -> Callable[[], bool]:
-    """Whether the process was asked to end: what was read is then loaded before it does."""
+    """Whether the process was asked to end, by SIGTERM or Ctrl-C: what was read is then loaded
+    before it does."""
     asked = threading.Event()
 
-    def stop(*_: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends it at once
+    def stop(number: int, _: object) -> None:
+        end_at_once()  # at a second one
+        if number == signal.SIGINT and not asked.is_set():
+            os.write(2, b"stopping; Ctrl-C again ends it at once\n")
         asked.set()
 
+    signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
     return asked.is_set
+
+
+def end_at_once() -> None:
+    """Let SIGTERM and Ctrl-C end the process as a kill does, which everything here survives.
+    Python's own way waits for threads and for what DuckDB is at."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def tell(message: str, hint: str = "") -> None:
+    """Say on stderr what went wrong and what to do about it."""
+    typer.echo(f"error: {message}", err=True)
+    if hint:
+        typer.echo(f"hint: {hint}", err=True)
 
 
 def exit_unless(well: bool) -> None:

@@ -13,10 +13,12 @@ from pipelines.cli.context import (
     AsOf,
     Json,
     as_of_moment,
+    end_at_once,
     exit_unless,
     is_the_last_work,
     moment_of,
     stop_signal,
+    tell,
 )
 from pipelines.errors import DoblecheckError, UsageError
 
@@ -173,12 +175,15 @@ def run(context: typer.Context, as_of: AsOf = None, as_json: Json = False) -> No
             _end_if(is_stopping, entry, progress)
             progress.say("building the models")
             is_the_last_work()
+            end_at_once()
             built = steps.build(warehouse, rooms, settings, as_of=moment)
             entry.built(built[0])
-    except DoblecheckError:
-        if webhooks is not None:  # what was read is there all the same
-            show.ran(reports, webhooks, None, as_json=as_json)
-        raise
+    except DoblecheckError as error:
+        if webhooks is None:
+            raise
+        show.ran(reports, webhooks, None, error=error, as_json=as_json)  # what was read is there
+        tell(str(error), error.hint)
+        raise typer.Exit(error.exit_code) from None
     finally:
         if entry is not None:
             alerts.after(entry, warehouse, rooms, settings)

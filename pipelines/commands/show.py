@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pipelines.care.moving import Moved
     from pipelines.commands.doctor import Check
     from pipelines.commands.verify import Verified
+    from pipelines.errors import DoblecheckError
     from pipelines.loading.sync import Report
     from pipelines.webhooks.ingest import Ingested
 
@@ -217,12 +218,14 @@ def ran(
     webhooks: Ingested,
     made: tuple[BuildResult, Path | str] | None,
     *,
+    error: DoblecheckError | None = None,
     as_json: bool,
 ) -> None:
     """Print what a run did.
 
     Args:
         made: what was built and where it is published; None when that failed.
+        error: of that.
     """
     if as_json:
         is_read = webhooks.is_ok and all(report.is_ok for report in found)
@@ -232,6 +235,7 @@ def ran(
                 "accounts": [_report(report) for report in found],
                 "webhooks": _ingested(webhooks),
                 "build": _built(*made) if made else None,
+                **({"error": str(error), "hint": error.hint} if error else {}),
             }
         )
         return

@@ -25,6 +25,7 @@ def write(path: Path | None, *, force: bool) -> Path:
     flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if force else os.O_EXCL)
     try:
         with os.fdopen(os.open(target, flags, 0o600), "wb") as file:
+            os.fchmod(file.fileno(), 0o600)  # one that was there may be open to others
             file.write(text)
     except FileExistsError:
         raise UsageError(f"{target} is already there", hint="replace it: add --force") from None

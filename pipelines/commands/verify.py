@@ -20,6 +20,7 @@ from typing import Any
 
 from pipelines.building import build
 from pipelines.business_time import parse_hours
+from pipelines.errors import UsageError
 from pipelines.providers import find
 from pipelines.times import parse_time
 from pipelines.warehouse import Connection, at
@@ -80,7 +81,13 @@ class Book:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder or Path(str(resources.files("models"))) / "verification"
-        self._defaults = json.loads((self._folder / "defaults.json").read_text("utf-8"))
+        try:
+            self._defaults = json.loads((self._folder / "defaults.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            raise UsageError(
+                f"{self._folder} holds no cases: no defaults.json that can be read",
+                hint=f"the published ones are in {resources.files('models') / 'verification'}",
+            ) from None
 
     @property
     def as_of(self) -> datetime:

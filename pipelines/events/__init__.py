@@ -150,6 +150,7 @@ class Problem:
     part: Any
 
 
+FOREIGN = "a phone number that is not the account's"
 TOO_LONG = Problem(f"an id of more than {LONGEST_ID} bytes", None)
 
 
@@ -160,12 +161,14 @@ class Reading:
     Attributes:
         name: the event's name, as the provider writes it; None when the body tells none.
         channels: the provider's ids of the channels that it is about.
+        parts: of a body that tells of several things, each with what it says. It is told here, too.
     """
 
     name: str | None = None
     channels: set[str] = field(default_factory=set)
     events: list[Event] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    parts: list[tuple[Any, Reading]] = field(default_factory=list)
 
     def add(self, table: str, **values: object) -> None:
         """Note an event; what no index could hold is told as a problem, once."""
@@ -184,6 +187,26 @@ class Reading:
     def reject(self, reason: str, part: Any) -> None:
         """Note a part that could not be understood."""
         self.problems.append(Problem(reason, part))
+
+    def take(self, part: Any, said: Reading) -> None:
+        """Note a part of the body, and what it says."""
+        self.parts.append((part, said))
+        self.channels |= said.channels
+        self.events += said.events
+        self.problems += [p for p in said.problems if p != TOO_LONG or p not in self.problems]
+
+    def about(self, channels: frozenset[str]) -> Reading:
+        """The same without what is about other channels; each such part is told as a problem."""
+        own = Reading(self.name)
+        for part, said in self.parts:
+            if said.channels - channels:
+                own.reject(FOREIGN, part)
+            else:
+                own.take(part, said)
+        if not self.parts:
+            own.reject(FOREIGN, None)
+        own.channels = self.channels
+        return own
 
 
 class Reader(Protocol):

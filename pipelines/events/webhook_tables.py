@@ -88,7 +88,6 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 UNREADABLE = "@unreadable"
 """Key of what stands in a payload for a part that is no JSON: the text of its bytes."""
 
-FOREIGN = "a phone number that is not the account's"
 CHUNK = 1000
 """Deliveries understood in one transaction."""
 
@@ -120,7 +119,7 @@ class _Waiting:
 
     @property
     def foreign_key(self) -> str:
-        """The mark of those that were about none of the account's channels, as they are now."""
+        """The mark of those that were about other channels than the account's, as these are now."""
         return f"{self.key}, not of {len(self.channels)} channels"
 
     def mark(self, *, is_foreign: bool) -> str:
@@ -246,11 +245,8 @@ def _understand(
     rejected: list[tuple[Any, ...]] = []
     marks: list[tuple[Any, ...]] = []
     for delivery_id, received_at, payload, problem, header_event, _ in rows:
-        found = _read(waiting.room, payload, problem)
+        found = _read(waiting, payload, problem)
         is_foreign = bool(waiting.channels and found.channels - waiting.channels)
-        if is_foreign:
-            found.events.clear()
-            found.problems = [Problem(FOREIGN, None)]
         place = (delivery_id, waiting.provider, waiting.account)
         for event in _once(found):
             row = (*place, event.key, *event.values, event.row_hash, received_at, load)
@@ -284,9 +280,10 @@ def _is_wrong(header_event: str | None, name: str | None) -> bool | None:
     return not header_event.startswith(name)
 
 
-def _read(room: Provider | None, payload: str | None, problem: str | None) -> Reading:
-    """What a payload says. A body that the room stumbles over is set aside, and stops no other."""
-    found = Reading()
+def _read(waiting: _Waiting, payload: str | None, problem: str | None) -> Reading:
+    """What a payload says about the account's channels. A body that the room stumbles over is set
+    aside, and stops no other."""
+    found, room = Reading(), waiting.room
     if problem or room is None:
         found.reject(problem or "no provider of that name has readable webhooks", None)
         return found
@@ -300,6 +297,8 @@ def _read(room: Provider | None, payload: str | None, problem: str | None) -> Re
         body = _taken_apart(body, unreadable)
     try:
         found = room.webhooks.read(body)
+        if waiting.channels and found.channels - waiting.channels:
+            found = found.about(waiting.channels)
     except Exception as error:  # noqa: BLE001 - one odd body must not hold up the others
         found.reject(f"the reader failed ({type(error).__name__})", None)
     found.problems += unreadable

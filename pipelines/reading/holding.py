@@ -264,11 +264,12 @@ class Holding:
         self._settle(table)
         yield from self._kept_of(table).tables()
 
-    def drain_rejected(self, table: Table) -> Iterator[pa.Table]:
-        """What could not be landed in a table, as Arrow tables of `rejected`."""
+    def drain_shared(self, shared: Table, table: Table) -> Iterator[pa.Table]:
+        """What stands in `rejected` or in `gone` of a table, as Arrow tables. Each resource brings
+        its own: a row that two brought would be in the warehouse twice."""
         import pyarrow.compute as pc
 
-        for rows in self._kept_of(REJECTED).tables():
+        for rows in self.drain(shared):
             yield rows.filter(pc.equal(rows["resource"], table.name))
 
     def forget(self) -> None:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from pipelines.cursors import Fetch, follow
 from pipelines.errors import REPORT_IT, ProviderError, Stopped, Unavailable, unexpected
 from pipelines.failpoint import failpoint
-from pipelines.provider import REJECTED, Row, Table
+from pipelines.provider import SHARED_TABLES, Row, Table
 from pipelines.reading.holding import Holding
 from pipelines.reading.together import failures, together
 from pipelines.reading.walks import Position, Refresh, ValueOf, Walk
@@ -197,7 +197,7 @@ class Pull(Holding):
         finally:
             # Here, and not when they are drained: that is another thread, and the warehouse's
             # connection is for one.
-            for filled in (table, *also, REJECTED):
+            for filled in (table, *also, *SHARED_TABLES):
                 self._settle(filled)
             self._finished[table.name].set()
 
@@ -224,8 +224,9 @@ def resource(
         for other in also:
             for part in pull.drain(other):
                 yield dlt.mark.with_table_name(part, other.name)
-        for part in pull.drain_rejected(table):
-            yield dlt.mark.with_table_name(part, REJECTED.name)
+        for shared in SHARED_TABLES:
+            for part in pull.drain_shared(shared, table):
+                yield dlt.mark.with_table_name(part, shared.name)
         failpoint("pull.yielded")
 
     made: DltResource = cast("Any", dlt.resource)(  # its overloads know no plain dict

@@ -53,8 +53,10 @@ def resolve(secret: SecretStr | None, *, what: str, key: str, section: str) -> s
     value = os.environ.get(name, "").strip() if name else text
     if value:
         return value
+    table = f"{section.strip('[]').upper()}__{'0__' if section.startswith('[[') else ''}"
+    variable = f"DOBLECHECK_{table}{key.upper()}"
     looked = f"the environment variable {name} is empty" if name else f"{key} is not set"
     raise ConfigError(
         f"no {what}: {looked}",
-        hint=f"set {name or key}, or {key} under {section} in {find_file(None) or FILE_NAME}",
+        hint=f"set {name or variable}, or {key} under {section} in {find_file(None) or FILE_NAME}",
     )

@@ -24,8 +24,8 @@ class HookStatus:
         age_seconds: since then.
         rejected: deliveries, and parts of some, that could not be understood.
         wrong_headers: deliveries whose header names another event than their body.
-        missing_batches: holes in the numbers that the provider gives to batched messages. What is
-            missing comes by the API.
+        missing_batches: holes in the numbers that the provider gives to batched messages. That is
+            no trouble: a batch that nobody took comes again message by message, or by the API.
         silent_seconds: how much older the newest of them is than the newest message that only the
             API told; None when there is none, or no build yet.
         problems: what somebody should look at.
@@ -70,7 +70,6 @@ def _statuses(
         problems = [
             *(f"{reason}: {n}" for reason, n in sorted(rejected.items())),
             *_wrong(wrong),
-            *_missing(missing),
         ]
         silent = None
         if ("marts", "fct_messages") in there:
@@ -149,11 +148,6 @@ def _wrong(wrong: int) -> Iterator[str]:
         yield f"a header names another event than the body: {wrong}"
 
 
-def _missing(missing: int) -> Iterator[str]:
-    if missing:
-        yield f"holes in the numbers of batches: {missing}"
-
-
 def _silence(connection: Connection, provider: str, account: str) -> timedelta | None:
     """Since when the API brings messages of which no webhook tells any more."""
     found = connection.execute(SILENCE, [provider, account]).fetchone()
@@ -172,8 +166,11 @@ def _silent(silence: timedelta | None, silent_after: timedelta) -> Iterator[str]
 def _switched_off(connection: Connection, room: Provider, account: str) -> Iterator[str]:
     """Whether the provider has switched a webhook off: it does after too many failures."""
     sql = (
-        f"select count(*) from {room.schema}.webhooks "
-        "where account = $1 and lower(active) = 'false'"
+        f"select count(*) from {room.schema}.webhooks as webhooks "
+        "where account = $1 and lower(active) = 'false' and not exists ("
+        f"select 1 from {room.schema}.gone as gone where gone.account = webhooks.account "
+        "and gone.resource = 'webhooks' and gone.provider_id = webhooks.id "
+        "and gone.missed_since is not null)"
     )
     found = connection.execute(sql, [account]).fetchone()
     if found and found[0]:

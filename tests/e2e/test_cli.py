@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from typing import Any
 import pytest
 from channel import channel
 from starlette.applications import Starlette
+from waiting import wait_until
 
 from pipelines.providers import find
 from pipelines.simulation import serve
@@ -352,6 +354,38 @@ def test_a_mistake_is_told_in_one_line_with_a_hint(tmp_path: Path, name: str) ->
     assert told in error
     assert hint.startswith("hint: ")
     assert not (tmp_path / "data" / "warehouse.duckdb").exists()
+
+
+def test_a_mistake_is_told_as_json_to_who_asked_for_it(tmp_path: Path) -> None:
+    result = doblecheck(tmp_path, "sync", "nobody", "--json", KAPSO_API_KEY="k")
+    assert result.code == 2
+    assert "nobody" in result.json["error"]
+    assert result.json["hint"] in result.err
+    assert result.json["ok"] is False
+
+
+def test_a_query_ends_at_ctrl_c(ran: tuple[Path, Result]) -> None:
+    folder, _ = ran
+    endless = "select count(*) from range(1000000000000) as r (i) where i % 7 = 3"
+    command = [sys.executable, "-m", "pipelines.cli", "query", endless]
+    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE) as process:
+        try:
+            busy = Path(f"/proc/{process.pid}/stat")  # its 14th field: ticks of work
+            wait_until(lambda: int(busy.read_text().rpartition(")")[2].split()[11]) > 100)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(5) == -signal.SIGINT
+            assert process.stderr is not None
+            assert b"Traceback" not in process.stderr.read()
+        finally:
+            process.kill()
+
+
+def test_a_terminal_of_another_time_gets_what_it_can_show(ran: tuple[Path, Result]) -> None:
+    folder, _ = ran
+    old = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+    result = doblecheck(folder, "status", **old)
+    assert result.code == 0
+    assert "waspy:default" in result.out
 
 
 def test_a_host_that_nobody_answers_on_is_told_once(tmp_path: Path) -> None:

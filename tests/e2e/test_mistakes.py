@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,12 @@ from pathlib import Path
 
 import pytest
 
+from flows.serve import _run_schedule
+from pipelines.commands.starter import write
+from pipelines.commands.verify import verify
+from pipelines.errors import ConfigError, UsageError
 from pipelines.providers import find
+from pipelines.settings import load
 from pipelines.simulation import serve
 from pipelines.warehouse.embedded import DuckDBWarehouse
 from pipelines.world import make_world
@@ -276,3 +282,36 @@ def test_the_first_run_is_looked_at(tmp_path: Path) -> None:
         )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["is_running"] is True
+
+
+def test_a_file_that_init_replaces_is_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "doblecheck.toml"
+    path.write_text("")
+    path.chmod(0o644)
+    write(path, force=True)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_cron_of_the_environment_wins_over_the_file_that_init_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "doblecheck.toml", force=False)
+    monkeypatch.setenv("DOBLECHECK_SCHEDULE__CRON", "*/7 * * * *")
+    schedule = _run_schedule(load(path, find()))
+    assert schedule.cron == "*/7 * * * *"
+
+
+def test_a_folder_without_cases_is_named(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(UsageError, match=str(folder)):
+            verify(folder)
+
+
+def test_a_missing_key_is_told_with_every_place_that_was_looked_at(tmp_path: Path) -> None:
+    path = tmp_path / "doblecheck.toml"
+    path.write_text('[[accounts]]\nprovider = "kapso"\n')
+    with pytest.raises(ConfigError) as refused:
+        _ = load(path, find()).accounts[0].key
+    told = f"{refused.value} {refused.value.hint}"
+    for place in ("DOBLECHECK_ACCOUNTS__0__API_KEY", "api_key under [[accounts]]", path.name):
+        assert place in told

@@ -111,7 +111,7 @@ def test_nothing_is_left_of_who_was_erased_and_the_counts_stay(
 
 def test_nobody_has_that_contact(tmp_path: Path) -> None:
     warehouse = at(tmp_path / "warehouse.duckdb", tmp_path)
-    for who in ({"contact": "nobody"}, {"phone": "12"}):
+    for who in ({"contact": "nobody"}, {"phone": "12"}, {"phone": "11 5550-0217"}):
         with closing(SqliteLog(tmp_path / "deliveries.db")) as log, pytest.raises(UsageError):
             erasure.erase(warehouse, find(), log, **who)
 

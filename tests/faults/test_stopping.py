@@ -121,6 +121,18 @@ def _messages(folder: Path) -> int:
         return int(connection.execute("select count(*) from raw_waspy.messages").fetchall()[0][0])
 
 
+def test_ctrl_c_stops_a_sync_as_a_signal_does(simulators: Bench, tmp_path: Path) -> None:
+    app = slow_app(simulators, "waspy", too_many(retry_after=100))
+    with serve(app) as url, syncing(tmp_path, url, "waspy") as command:
+        wait_until(lambda: _is_waiting(app.state.requests, dripping(100)))
+        command.process.send_signal(signal.SIGINT)
+        code, err, seconds = command.end()
+    assert (code, seconds < 10) == (1, True), err
+    assert "stopping; Ctrl-C again ends it at once" in err
+    assert "stopped as asked" in err
+    assert "error" not in err
+
+
 def test_a_second_signal_ends_it_at_once(simulators: Bench, tmp_path: Path) -> None:
     app = slow_app(simulators, "waspy", dripping(100))
     with serve(app) as url, syncing(tmp_path, url, "waspy") as command:

@@ -6,7 +6,7 @@ from hashlib import sha256
 import pytest
 from hook_bench import NUMBER, T0, Bench, arrival, message, meta
 
-from pipelines.events import webhook_tables
+from pipelines.events import FOREIGN, webhook_tables
 from pipelines.providers import find
 from pipelines.warehouse.postgres import PostgresWarehouse
 from pipelines.webhooks.ingest import ingest
@@ -58,4 +58,4 @@ def test_both_engines_hold_the_same(tmp_path, postgres_url):
     assert contents(database) == contents(bench.warehouse)
     with database.connect() as connection:
         sql = f"select reason from {webhook_tables.SCHEMA}.rejected where account = 'other'"
-        assert connection.execute(sql).fetchall() == [(webhook_tables.FOREIGN,)]
+        assert connection.execute(sql).fetchall() == [(FOREIGN,)]

@@ -17,7 +17,7 @@ from hook_bench import NUMBER, T0, Bench, arrival, message, meta, unix
 
 from pipelines import failpoint, run
 from pipelines.errors import UsageError
-from pipelines.events import webhook_tables
+from pipelines.events import FOREIGN, webhook_tables
 from pipelines.failpoint import Injected
 from pipelines.providers import find
 from pipelines.settings import load
@@ -211,12 +211,38 @@ def test_a_number_that_is_not_the_accounts_is_set_aside_until_it_is(bench):
     bench.receive(arrival(message("wamid.1", 5)))
     bench.ingest()
     assert count(bench, "messages") == 0
-    assert bench.one("select reason from raw_webhooks.rejected")["reason"] == webhook_tables.FOREIGN
+    assert bench.one("select reason from raw_webhooks.rejected")["reason"] == FOREIGN
     bench.ingest()
     assert count(bench, "rejected") == 1
     bench.add("raw_kapso.phone_numbers", id="2", phone_number_id=NUMBER)
     bench.ingest()
     assert (count(bench, "messages"), count(bench, "rejected")) == (1, 0)
+
+
+def test_what_is_about_another_number_takes_nothing_else_of_its_body_with_it(bench):
+    bench.add("raw_kapso.phone_numbers", id="1", phone_number_id=NUMBER)
+    mine, other = message("wamid.1", 5), message("wamid.2", 6)
+    forwarded = meta("messages", messages=[message("wamid.3", 7)["message"]])
+    elsewhere = meta("messages", messages=[message("wamid.4", 8)["message"]])
+    elsewhere["entry"][0]["changes"][0]["value"]["metadata"]["phone_number_id"] = "elsewhere"
+    unknown = meta("a field of tomorrow")["entry"]
+    for row in (other, other["conversation"], other["message"]["kapso"]):
+        row["phone_number_id"] = "elsewhere"
+    bench.receive(
+        arrival({"type": "x", "batch": True, "data": [other, mine]}),
+        arrival(forwarded | {"entry": elsewhere["entry"] + forwarded["entry"] + unknown}),
+    )
+    bench.ingest()
+    stored = bench.rows("select distinct wa_message_id as id from raw_webhooks.messages")
+    assert {row["id"] for row in stored} == {"wamid.1", "wamid.3"}
+    rejected = bench.rows("select reason, body from raw_webhooks.rejected")
+    assert sorted(row["reason"] for row in rejected) == [
+        FOREIGN, FOREIGN, "an unknown field of Meta's",
+    ]  # fmt: skip
+    assert [row for row in rejected if "wamid.1" in row["body"] or "wamid.3" in row["body"]] == []
+    bench.add("raw_kapso.phone_numbers", id="2", phone_number_id="elsewhere")
+    bench.ingest()
+    assert (count(bench, "messages"), count(bench, "rejected")) == (4, 1)
 
 
 def test_what_came_before_the_numbers_were_known_is_judged_again(bench):

@@ -25,7 +25,7 @@ final as (
         contacts.id as contact_id,
         {{ phone_in('wa_id') }} as phone,
         coalesce({{ clean('business_scoped_user_id') }}, {{ bsuid_in('wa_id') }}) as bsuid,
-        {{ clean('username') }} as username,
+        ltrim({{ clean('username') }}, '@') as username,
 
         -- what is known of them
         coalesce({{ clean('display_name') }}, {{ clean('profile_name') }}) as display_name,

@@ -12,11 +12,7 @@ final as (
         'kapso' as provider,
         account,
         id as message_id,
-        coalesce(
-            {{ json_text(to_json('messages.text'), ['body']) }},
-            {{ json_text(to_json('kapso_message_type_data'), ['caption']) }},
-            case when {{ lowered('"type"') }} = 'template' then {{ clean('kapso_content') }} end
-        ) as message_text
+        {{ kapso_text() }} as message_text
     from messages
 
 )

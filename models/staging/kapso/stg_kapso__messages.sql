@@ -18,6 +18,7 @@ parsed as (
         *,
         {{ lowered('"type"') }} as message_type,
         {{ lowered('kapso_direction') }} as direction,
+        length({{ kapso_text() }}) as text_length,
         {{ to_json('interactive') }} as interactive_json,
         {{ to_json('template') }} as template_json,
         case when {{ lowered('"type"') }} in ('revoke', 'edit') then {{ to_json('payload') }} end as notice_json
@@ -66,11 +67,7 @@ final as (
         -- what it is
         identified.direction,
         identified.message_type,
-        length(coalesce(
-            {{ json_text(to_json('identified.text'), ['body']) }},
-            {{ json_text(to_json('identified.kapso_message_type_data'), ['caption']) }},
-            case when identified.message_type = 'template' then {{ clean('identified.kapso_content') }} end
-        )) as text_length,
+        identified.text_length,
         {{ json_text('identified.template_json', ['name']) }} as template_name,
         coalesce(
             {{ json_text('identified.template_json', ['language', 'code']) }},

@@ -41,7 +41,11 @@ final as (
         {{ clean('language') }} as language,
         {{ lowered('category') }} as category,
         {{ lowered('status') }} as status,
-        lower({{ json_text(to_json('quality_score'), ['score']) }}) as quality
+        lower(coalesce(
+            {{ json_text(to_json('quality_score'), ['score']) }},
+            case when {{ matches('quality_score', '^[A-Za-z_]+$') }} then quality_score end,
+            {{ json_text(to_json('payload'), ['quality_score_category']) }}
+        )) as quality
     from kept
 
 )

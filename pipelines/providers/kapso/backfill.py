@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 FAILED = "messages that could not be asked for"
 """What a pull calls those that the run's next one shall not forget."""
+
+SECOND = timedelta(seconds=1)
 
 CLOSED_AFTER = 10
 """Messages of a page, when all of them fail: it is not they that are at fault."""
@@ -71,7 +73,9 @@ class _RangeReader:
     async def calls(self) -> None:
         await self._each_day(CALLS, self._calls)
 
-    async def _each_day(self, table: Table, read: Callable[[str, str], Awaitable[None]]) -> None:
+    async def _each_day(
+        self, table: Table, read: Callable[[datetime, datetime], Awaitable[None]]
+    ) -> None:
         """Read the days that this run has not read, newest first, until the pull is full."""
         outcome = self._pull.outcomes[table.name]
         for start, end in self._pull.days:
@@ -79,7 +83,7 @@ class _RangeReader:
             if day in self._pull.done:
                 continue
             with urgent(Urgency.HISTORY):
-                await read(_text(start), _text(end))
+                await read(start, end)
             self._pull.done.add(day)
             if self._pull.is_paused():
                 break
@@ -89,20 +93,24 @@ class _RangeReader:
         self._pull.has_more |= left > 0
         outcome.is_complete = left == 0 and outcome.note is None
 
-    async def _conversations(self, since: str, until: str) -> None:
-        fetch = partial(self._api.conversations_between, since, until)
+    async def _conversations(self, start: datetime, end: datetime) -> None:
+        # Whether its bounds are in the range, the project's list does not say.
+        bounds = _text(start - SECOND), _text(end + SECOND)
+        fetch = partial(self._api.conversations_between, *bounds)
         await self._pull.all_pages(CONVERSATIONS, fetch)
 
-    async def _calls(self, since: str, until: str) -> None:
+    async def _calls(self, start: datetime, end: datetime) -> None:
         async def read(number: str) -> None:
-            fetch = partial(self._api.calls_between, number, since, until)
+            fetch = partial(self._api.calls_between, number, _text(start), _text(end))
             await self._pull.all_pages(CALLS, fetch, adds={"phone_number_id": number})
 
         await self._pull.each(CALLS, await self._numbers.ids(), read)
 
-    async def _messages(self, since: str, until: str) -> None:
+    async def _messages(self, start: datetime, end: datetime) -> None:
         async def read(number: str) -> None:
-            async for page in follow(partial(self._api.messages_between, number, since, until)):
+            fetch = partial(self._api.messages_between, number, _text(start), _text(end))
+            async for page in follow(fetch):
+                _add_number(page.rows, number)
                 # What can't be asked for by its id goes where a sync would put it.
                 self._pull.keep(
                     MESSAGES, replace(page, rows=[r for r in page.rows if not _has_id(r)])
@@ -137,6 +145,13 @@ class _RangeReader:
                 raise
             if is_new:
                 self._pull.take(MESSAGES, Page([row]))
+
+
+def _add_number(rows: Sequence[object], number: str) -> None:
+    """Say of rows whose list they are in: they need not tell."""
+    for row in rows:
+        if isinstance(row, dict) and isinstance(block := row.setdefault("kapso", {}), dict):
+            block["phone_number_id"] = block.get("phone_number_id") or number
 
 
 def _has_id(row: object) -> bool:

@@ -86,7 +86,11 @@ class NumberReader:
         newest = parse_time(known.get(LEGACY_CALLS))
         since = (newest - CALL_LOOKBACK).isoformat() if newest else FIRST_DAY
         starts: list[datetime] = [newest] if newest else []
-        numbers = {number.config: number.id for number in await self._numbers}
+        # Whether a number's id of Kapso's is the one that calls name, nobody promises.
+        stored = self._pull.current(CALLS, (CONFIG, "phone_number_id"))
+        numbers: dict[str | None, str]
+        numbers = {config: number for config, number in stored if config and number}
+        numbers |= {number.config: number.id for number in await self._numbers}
 
         async def fetch(cursor: str | None) -> Page[Row]:
             page = await self._api.legacy_calls(since, cursor)
@@ -196,7 +200,8 @@ def _as_original(row: Row) -> Mapping[str, str | None]:
 def _quality(row: Row) -> str | None:
     """Its score alone: the date beside it moves without any change."""
     score = row.get("quality_score")
-    return _text(score, "score") if isinstance(score, dict) else None
+    told = _text(score, "score") if isinstance(score, dict) else _text(row, "quality_score")
+    return told or _text(row, "quality_score_category")
 
 
 def _text(row: Row, key: str) -> str | None:

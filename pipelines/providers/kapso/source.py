@@ -16,7 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 import dlt
 
 from pipelines.cursors import Fetch, Page
-from pipelines.provider import GONE, Row, Table
+from pipelines.provider import Row, Table
 from pipelines.providers.kapso.broadcasts import BroadcastReader
 from pipelines.providers.kapso.client import LIMIT, Kapso
 from pipelines.providers.kapso.fanouts import FanOuts
@@ -74,7 +74,7 @@ def kapso(pull: Pull) -> Iterator[DltResource]:
     yield resource(pull, PHONE_NUMBERS, numbers.phone_numbers)
     yield resource(pull, CONVERSATIONS, reader.conversations)
     yield resource(pull, MESSAGES, reader.messages)
-    yield resource(pull, CONTACTS, reader.contacts, GONE)
+    yield resource(pull, CONTACTS, reader.contacts)
     yield resource(pull, CALLS, numbers.calls)
     yield resource(pull, TEMPLATES, numbers.templates, TEMPLATE_STATES)
     yield resource(pull, BROADCASTS, broadcasts.broadcasts)
@@ -141,7 +141,12 @@ class _Reader:
                     row["url"] = public_url(row["url"])
             return page
 
-        await self._short(WEBHOOKS, fetch)
+        async def is_there(identity: str) -> bool:
+            return False  # no request asks for one: that two lists lacked it has to do
+
+        deletions, reading = Deletions(self._pull, WEBHOOKS, is_there), Reading(fetch)
+        await self._short(WEBHOOKS, reading)
+        await deletions.compare(reading.ids, is_complete=reading.is_complete)
 
     async def _short(self, table: Table, fetch: Fetch[Row]) -> None:
         """Read a list whole, unless it is long and was read today."""

@@ -26,7 +26,7 @@ from pipelines.providers.kapso.webhooks_meta import (
     text_length,
 )
 
-VERSION = "2"
+VERSION = "3"
 """Goes up when a body is read differently: then every delivery is read again."""
 
 SECRETS = frozenset({"media_url", "secret_key", "webhook_verify_token"})
@@ -70,18 +70,26 @@ def _batch(body: dict[str, Any], found: Reading) -> None:
         found.name = name_of(body.get("type"))
         found.reject("a batch without a list", body)
         return
-    names = {_item(item, found) for item in listed(body.get("data"))} - {None}
+    names: set[str | None] = set()
+    for item in listed(body.get("data")):
+        said = Reading()
+        names.add(_item(item, said))
+        found.take(item, said)
+    names.discard(None)
     found.name = min(names) if len(names) == 1 else name_of(body.get("type"))  # type: ignore[type-var]
     info = part(body, "batch_info")
     first, last = whole(info.get("first_sequence")), whole(info.get("last_sequence"))
     if first is not None and last is not None:
-        found.add(
+        channel_id = _channel(next(listed(body.get("data")), None))
+        said = Reading(channels=found.channels & {channel_id or ""})
+        said.add(
             "batches",
             conversation_id=text(info.get("conversation_id")),
-            channel_id=_channel(next(listed(body.get("data")), None)),
+            channel_id=channel_id,
             first_sequence=first,
             last_sequence=last,
         )
+        found.take(info, said)
 
 
 def _item(item: Any, found: Reading) -> str | None:

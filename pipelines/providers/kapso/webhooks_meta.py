@@ -58,7 +58,9 @@ def read(body: dict[str, Any], found: Reading) -> None:
     for entry in listed(body.get("entry")):
         for change in listed(at(entry, "changes")):
             names.add(name_of(at(change, "field")) or "unknown")
-            _change(entry, change, found)
+            said = Reading()
+            _change(entry, change, said)
+            found.take(change, said)
     found.name = f"meta.{'+'.join(sorted(names))}" if names else None
     if not names:
         found.reject("the body holds no change", body)

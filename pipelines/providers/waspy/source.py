@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import dlt
 
 from pipelines.cursors import Page
-from pipelines.provider import GONE, Row, Table
+from pipelines.provider import Row, Table
 from pipelines.providers.waspy.client import Waspy
 from pipelines.providers.waspy.contacts import ContactReader
 from pipelines.providers.waspy.conversations import ConversationReader
@@ -37,7 +37,7 @@ def waspy(pull: Pull) -> Iterator[DltResource]:
     yield resource(pull, CONVERSATIONS, ConversationReader(pull).read, CONVERSATION_STATES)
     # A cursor is loaded with the rows it describes, or a crash between the two loses those.
     yield resource(pull, MESSAGES, MessageReader(pull).read, MESSAGE_CURSORS)
-    yield resource(pull, CONTACTS, ContactReader(pull).read, GONE)
+    yield resource(pull, CONTACTS, ContactReader(pull).read)
     yield resource(pull, TEMPLATES, reader.templates, TEMPLATE_STATES)
     yield resource(pull, CHANNELS, reader.channels)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 from pipelines.errors import Unavailable, Unreachable
 from pipelines.providers.kapso.simulator_rows import phone_number_id
-from pipelines.simulation import Asked, Change, broken, with_rows
+from pipelines.simulation import Asked, Change, broken, instead, with_rows
+from pipelines.times import parse_time
 
 from ..conftest import ENDS_AT, Shop
 from .conftest import DAY, answer_404, asked_for, only
@@ -94,3 +96,31 @@ def test_a_message_that_is_gone_keeps_what_is_stored_of_it(shop: Shop) -> None:
     assert shop.sync(app, resources=only("messages"), span=span).is_ok
     for wamid in some:
         assert shop.rows("messages")[wamid]["kapso_origin"] == before[wamid]["kapso_origin"]
+
+
+def test_conversations_at_the_ends_of_a_day_are_asked_for_whatever_its_bounds_mean(
+    shop: Shop,
+) -> None:
+    app = shop.app()
+    shop.sync(app, resources=only("conversations"), span=(ENDS_AT - DAY, ENDS_AT))
+    starts, ends = (
+        sorted({seen.query[name] for seen in app.state.requests})
+        for name in ("last_active_after", "last_active_before")
+    )
+    assert parse_time(starts[0]) == ENDS_AT - DAY - timedelta(seconds=1)
+    assert parse_time(ends[-1]) == ENDS_AT + timedelta(seconds=1)
+    assert all(end > start for start, end in zip(starts[1:], ends, strict=False))
+
+
+def test_a_message_that_only_a_numbers_list_has_is_that_numbers(shop: Shop) -> None:
+    row = {"id": "wamid.GONE", "timestamp": "1773000000", "type": "text", "from": "5491150000001"}
+
+    def faults(asked: Asked, _: int) -> Change | None:
+        if asked.path.endswith(row["id"]):
+            return broken(404)
+        is_its_list = asked.path == f"/meta/whatsapp/v24.0/{NUMBER}/messages"
+        return instead({"data": [row]}) if is_its_list else None
+
+    span = (ENDS_AT - DAY, ENDS_AT)
+    assert shop.sync(shop.app(faults=faults), resources=only("messages"), span=span).is_ok
+    assert shop.rows("messages")[row["id"]]["kapso_phone_number_id"] == NUMBER

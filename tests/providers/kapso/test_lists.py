@@ -240,6 +240,34 @@ def test_the_older_templates_never_join_metas(shop: Shop) -> None:
     assert asked_for(app, LEGACY) == []
 
 
+def test_the_older_calls_keep_the_number_that_the_current_ones_named(shop: Shop) -> None:
+    names = only("phone_numbers", "calls")
+    well(shop.sync(resources=names))
+    before = {i: row["phone_number_id"] for i, row in shop.rows("calls").items()}
+    assert all(before.values())
+    with shop.warehouse.connect() as connection:
+        connection.execute("update raw_kapso.phone_numbers set internal_id = 'of another kind'")
+    well(shop.sync(shop.app(closed={"calls"}), resources=names))
+    assert {i: row["phone_number_id"] for i, row in shop.rows("calls").items()} == before
+
+
+def test_a_webhook_that_two_lists_lack_is_gone(shop: Shop) -> None:
+    names = only("webhooks")
+    well(shop.sync(resources=names))
+    first, *_ = sorted(shop.rows("webhooks"))
+    rows = [{"id": i} for i in sorted(shop.rows("webhooks"))[1:]]
+
+    def without(asked: Asked, _: int) -> Change | None:
+        return instead({"data": rows}) if asked.path.endswith("/webhooks") else None
+
+    for gone in (set(), {first}, {first}):
+        well(shop.sync(shop.app(faults=without), resources=names))
+        marked = shop.rows("gone").values()
+        assert {row["provider_id"] for row in marked if row["missed_since"]} == gone
+    well(shop.sync(resources=names))
+    assert not any(row["missed_since"] for row in shop.rows("gone").values())
+
+
 def test_a_list_that_is_closed_on_both_apis_is_an_error(shop: Shop) -> None:
     app = shop.app(closed={"calls", "legacy_calls"})
     report = shop.sync(app, resources=only("phone_numbers", "calls"))
