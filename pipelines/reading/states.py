@@ -7,7 +7,7 @@ something else than it last did, a state is kept with the time of that look.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from pipelines.cursors import Page
 from pipelines.provider import Row, Table
@@ -51,5 +51,7 @@ def newest_states(pull: Pull, table: Table, things: Sequence[str]) -> Mapping[st
     known = pull.states[table.name]
     asked = [identity for identity in things if identity not in known]
     rows = pull.stored.rows(table, (observed_from, thing, *columns), of=(thing, asked))
-    known |= {str(row[1]): row[2:] for row in sorted(rows, key=lambda row: row[0] or "")}
+    # What was noted by a clock that was ahead is no news for ever.
+    past = [row for row in rows if (row[0] or "") <= datetime.now(UTC).isoformat()]
+    known |= {str(row[1]): row[2:] for row in sorted(past, key=lambda row: row[0] or "")}
     return {identity: known[identity] for identity in things if identity in known}

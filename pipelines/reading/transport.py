@@ -276,8 +276,8 @@ class Transport:
         response, body = await self._fetch(ask.path, ask.params)
         failpoint("transport.answered")
         self._shared.gate.obey(
-            limit=_number(response, "x-ratelimit-limit"),
-            remaining=_number(response, "x-ratelimit-remaining"),
+            limit=_number(response, "ratelimit-limit"),
+            remaining=_number(response, "ratelimit-remaining"),
         )
         self._check(response, body, ask.path, ask.params)
         self._shared.is_drained = False
@@ -403,7 +403,8 @@ def _is_without_connection(error: Exception) -> bool:
 
 
 def _number(response: httpx.Response, header: str) -> int | None:
-    text = response.headers.get(header, "").strip()
+    """A header's number, whether its name begins with `X-` or, as in a draft standard, not."""
+    text = (response.headers.get(f"x-{header}") or response.headers.get(header, "")).strip()
     return int(text) if is_whole_number(text) and len(text) < 10 else None
 
 

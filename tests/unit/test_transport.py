@@ -108,6 +108,25 @@ def two_hosts(handle: Callable[[httpx.Request], httpx.Response], time: Time) -> 
     return [main, main.beside("https://old.example/")]
 
 
+@pytest.mark.parametrize("prefix", ["X-RateLimit", "RateLimit"])
+def test_what_a_provider_tells_of_its_quota_is_kept_to(prefix: str) -> None:
+    def handle(request: httpx.Request) -> httpx.Response:
+        headers = {f"{prefix}-Limit": "3", f"{prefix}-Remaining": "2"}
+        return httpx.Response(200, json={"data": []}, headers=headers)
+
+    time = Time()
+    transport = a_transport(handle, time)
+
+    async def go() -> None:
+        for _ in range(4):
+            await transport.get("/x")
+
+    began = time.now
+    asyncio.run(go())
+    assert transport.per_minute == 3
+    assert time.now - began >= 60
+
+
 def test_two_hosts_of_one_account_spend_one_quota() -> None:
     time, starts = Time(), []
 

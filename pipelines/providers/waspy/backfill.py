@@ -12,11 +12,17 @@ from typing import TYPE_CHECKING
 
 import dlt
 
-from pipelines.cursors import follow
+from pipelines.cursors import Fetch, follow
 from pipelines.provider import Row
 from pipelines.providers.waspy.client import Waspy
+from pipelines.providers.waspy.conversations import ConversationReader
 from pipelines.providers.waspy.messages import MessageReader
-from pipelines.providers.waspy.tables import CONVERSATIONS, MESSAGE_CURSORS, MESSAGES
+from pipelines.providers.waspy.tables import (
+    CONVERSATION_STATES,
+    CONVERSATIONS,
+    MESSAGE_CURSORS,
+    MESSAGES,
+)
 from pipelines.reading.gate import Urgency, urgent
 from pipelines.reading.pull import Pull, resource
 from pipelines.times import parse_time
@@ -33,18 +39,18 @@ def backfill(pull: Pull) -> Iterator[DltResource]:
     async def conversations() -> None:
         if CONVERSATIONS.name not in pull.done:
             with urgent(Urgency.HISTORY):
-                await _conversations(pull, api)
+                await _conversations(pull, ConversationReader(pull).observed(api.conversations))
             pull.done.add(CONVERSATIONS.name)
         pull.outcomes[CONVERSATIONS.name].is_complete = True
 
-    yield resource(pull, CONVERSATIONS, conversations)
+    yield resource(pull, CONVERSATIONS, conversations, CONVERSATION_STATES)
     yield resource(pull, MESSAGES, MessageReader(pull).read_range, MESSAGE_CURSORS)
 
 
-async def _conversations(pull: Pull, api: Waspy) -> None:
+async def _conversations(pull: Pull, fetch: Fetch[Row]) -> None:
     """Read the list down to the first page that lies wholly before the span."""
     start = pull.span[0] if pull.span else pull.now
-    async for page in follow(api.conversations):
+    async for page in follow(fetch):
         pull.take(CONVERSATIONS, page)
         times = [time for row in page.rows if (time := _time(row)) is not None]
         if times and max(times) < start:

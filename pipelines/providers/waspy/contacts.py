@@ -50,7 +50,7 @@ class _Pass:
         is_backwards: the last page is read first.
         left: pages still to read, in turn; None before the first one told how many there are.
         ids: of the contacts that were seen.
-        totals: what the pages told of how many there are.
+        totals: what the pages told of how many there are, the first page's first.
         total: what the last one told.
     """
 
@@ -58,15 +58,16 @@ class _Pass:
     is_backwards: bool
     left: deque[int] | None = None
     ids: set[str] = field(default_factory=set)
-    totals: set[int | None] = field(default_factory=set)
+    totals: list[int | None] = field(default_factory=list)
     total: int | None = None
 
     def is_plausible(self) -> bool:
-        """Whether it saw as many contacts as the pages told, which may change while it goes on."""
+        """Whether it saw as many contacts as the pages told, which may grow while it goes on. When
+        one leaves, those behind it move up, and another is skipped."""
         told = [total for total in self.totals if total is not None]
         if len(told) < len(self.totals):
             return not told  # no page tells a total, or only some do
-        return min(told) <= len(self.ids) <= max(told)
+        return told[0] == min(told) <= len(self.ids) <= max(told)
 
 
 @dataclass
@@ -210,7 +211,7 @@ class ContactReader:
         answer = await self._api.contacts(number, reading.size)
         self._pull.keep(CONTACTS, answer.page)
         reading.ids |= _listed(answer.page.rows)
-        reading.totals.add(answer.total)
+        reading.totals.append(answer.total)
         reading.total = answer.total
         return answer
 

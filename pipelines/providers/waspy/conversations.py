@@ -48,7 +48,7 @@ class ConversationReader:
         """Walk the list; then, when an hour has passed, look at the live ones."""
         await self._pull.newest_first(
             CONVERSATIONS,
-            self._observed(self._api.conversations),
+            self.observed(self._api.conversations),
             value_of=lambda row: sortable(row.get("lastMessageAt")),
             time_of=lambda row: parse_time(row.get("lastMessageAt")),
             refreshes=REFRESHES,
@@ -74,7 +74,7 @@ class ConversationReader:
         were_live = self._live()
         seen: set[str] = set()
         for status in LIVE:
-            fetch = self._observed(partial(self._api.conversations, status=status))
+            fetch = self.observed(partial(self._api.conversations, status=status))
             async for page in follow(fetch):
                 self._pull.take(CONVERSATIONS, page)
                 seen |= set(_identified(page.rows)) | see(self._pull, page.rows)
@@ -111,7 +111,7 @@ class ConversationReader:
             self._pull.take(CONVERSATIONS, page)
         return True
 
-    def _observed(self, fetch: Fetch[Row]) -> Fetch[Row]:
+    def observed(self, fetch: Fetch[Row]) -> Fetch[Row]:
         """The same list; what its conversations are seen in is noted."""
 
         async def fetch_and_note(cursor: str | None) -> Page[Row]:

@@ -52,6 +52,9 @@ NAMELESS = "a conversation can't be decoded, nor its id: its messages are not re
 FAILED = "conversations whose messages could not be read"
 """What a pull calls those that the run's next one shall leave alone, each with its error."""
 
+IN_VAIN = "conversations that promise more than was found"
+"""The same, each with what its row was. A message takes longer to come than a pull."""
+
 
 class MessageReader:
     """Reads the messages of one pull."""
@@ -61,6 +64,7 @@ class MessageReader:
         self._api: Waspy = pull.client
         self._more = 0
         self._failed: dict[str, ProviderError] = pull.carried.setdefault(FAILED, {})
+        self._in_vain: dict[str, str | None] = pull.carried.setdefault(IN_VAIN, {})
         self._failed_in_a_row = 0
         self._is_noting = True  # what is read, so that this run does not read it again
 
@@ -72,20 +76,35 @@ class MessageReader:
         unreadable = UnreadableConversations(self._pull)
         self._is_noting = self._pull.is_full or refresh.is_due or bool(unreadable.due)
         news, rest = self._due(refresh, unreadable.due)
-        try:
-            await self._read_news(news)
-        finally:
-            if self._pull.is_full:
-                self._note_done(refresh, [item for item in news if item.mark is not None])
+        await self._read_in_turn(refresh, news, rest)
         unreadable.note_read()
-        if self._pull.outcomes[MESSAGES.name].is_complete:
-            await self._refresh(refresh, rest)
         self._note_given_up()
         if unreadable.is_nameless:
             self._lacks(NAMELESS)
         if lack := self._unlisted():
             self._lacks(lack)
         self._tell_failures()
+
+    async def _read_in_turn(
+        self, refresh: StatusRefresh, news: Sequence[Due], rest: Sequence[Due]
+    ) -> None:
+        """What came lately, then what may have changed, then history. A full sync refreshes by
+        itself, and reads in an order that a later run can go on from."""
+        history = [item for item in news if self._is_history(item)]
+        fresh = [item for item in news if not self._is_history(item)]
+        try:
+            left = await self._read_all(fresh) + len(history) + self._more
+        finally:
+            if self._pull.is_full:
+                self._note_done(refresh, [item for item in fresh if item.mark is not None])
+        if left == 0 or not (self._pull.is_full or self._pull.is_paused()):
+            await self._refresh(refresh, rest)
+        if history and not self._pull.is_paused():
+            left += await self._read_all(history) - len(history)
+        self._note_left(left)
+
+    def _is_history(self, item: Due) -> bool:
+        return not self._pull.is_full and self._urgency(item) is Urgency.HISTORY
 
     def _lacks(self, note: str) -> None:
         outcome = self._pull.outcomes[MESSAGES.name]
@@ -121,13 +140,14 @@ class MessageReader:
     async def read_range(self) -> None:
         """Read again, whole, every conversation that was going on in the pull's span."""
         await self._pull.finished(CONVERSATIONS.name)
+        read, imported = self._pull.done | self._failed.keys(), self._older_than_they_are()
         wanted = {
             str(identity): told
             for identity, created_at, *told in self._pull.current(
                 CONVERSATIONS, ("id", "created_at", *MARKED)
             )
-            if identity not in self._pull.done | self._failed.keys()
-            and self._overlaps(created_at, told[0])
+            if identity not in read
+            and (identity in imported or self._overlaps(created_at, told[0]))
         }
         readings = self._readings([*wanted])
         due = [
@@ -135,8 +155,19 @@ class MessageReader:
             for identity, told in wanted.items()
         ]
         with urgent(Urgency.HISTORY):
-            await self._read_news(due)
+            self._note_left(await self._read_all(due))
         self._tell_failures()
+
+    def _older_than_they_are(self) -> set[str]:
+        """Conversations that hold a message of the span: one whose history was imported did not
+        exist then."""
+        if self._pull.span is None:
+            return set()
+        start, end = (sortable(time.isoformat()) or "" for time in self._pull.span)
+        found = self._pull.stored.earliest(
+            MESSAGES, "created_at", per="conversation_id", among={}, since=start
+        )
+        return {identity for identity, text in found.items() if (sortable(text) or end) < end}
 
     def _overlaps(self, created_at: str | None, last_at: str | None) -> bool:
         if self._pull.span is None:
@@ -145,8 +176,7 @@ class MessageReader:
         begun, ended = parse_time(created_at), parse_time(last_at)
         return (begun is None or begun < end) and (ended is None or ended >= start)
 
-    async def _read_news(self, due: Sequence[Due]) -> None:
-        left = await self._read_all(due) + self._more
+    def _note_left(self, left: int) -> None:
         outcome = self._pull.outcomes[MESSAGES.name]
         outcome.is_complete, outcome.left = left == 0, left
         self._pull.has_more |= left > 0
@@ -186,7 +216,11 @@ class MessageReader:
         """Conversations whose row changed since their messages were read, newest first, behind
         those whose row is unreadable; then those that only a refresh wants. These, and all in a
         full sync, are in the order of their ids: a later run can go on from one."""
-        changed = {thing.id: thing for thing in self._moved() if thing.id not in self._failed}
+        changed = {
+            thing.id: thing
+            for thing in self._moved()
+            if thing.id not in self._failed and self._in_vain.get(thing.id) != thing.mark
+        }
         unreadable = unreadable - changed.keys() - self._failed.keys()
         readings = self._readings(sorted(changed.keys() | refresh.due.keys() | unreadable))
 
@@ -299,6 +333,8 @@ class MessageReader:
                     raise BadCursor("a page that had messages has none")
                 page_at = Checkpoint(page.next, page_at.position + len(page.rows))
             reading = due.judged(reading)
+            if due.mark is not None and not reading.mark:
+                self._in_vain[reading.id] = due.mark
         finally:
             # A refresh that was cut off leaves everything as it was.
             if due.mark is not None or reading.mark:
@@ -309,7 +345,7 @@ class MessageReader:
         for i, row in enumerate(page.rows):
             if isinstance(row, dict):
                 row["@position"] = page_at.position + i
-                row.setdefault("conversationId", reading.id)
+                row["conversationId"] = row.get("conversationId") or reading.id
                 times.append(row.get("createdAt"))
         self._pull.keep(MESSAGES, page)
         first = Checkpoint(page_at.cursor, page_at.position, sortable(next(iter(times), None)))

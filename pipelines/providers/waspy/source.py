@@ -75,5 +75,6 @@ class _Reader:
 def _identity(row: Row) -> str | None:
     if row.get("phoneNumberId"):
         return str(row["phoneNumberId"])
-    names = [row.get("name"), row.get("language")]
+    language = row.get("language")
+    names = [row.get("name"), language.get("code") if isinstance(language, dict) else language]
     return "|".join(str(name) for name in names if name) or None

@@ -3,7 +3,8 @@
 A status changes without moving anything that a list shows. Meta goes on delivering for 30 days,
 and a customer may read a message at any time, so what is not final is asked for again, the older
 the less often. A message that Waspy stored late stands among older ones, and moves nothing either:
-every conversation that went on in the last three days is read again once a day.
+every conversation that went on in the last three days, or the day since the last such look, is read
+again once a day; and so is one that promised a message which never came.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 
-from pipelines.providers.waspy.tables import MESSAGES
+from pipelines.providers.waspy.readings import MAX_ATTEMPTS
+from pipelines.providers.waspy.tables import MESSAGE_CURSORS, MESSAGES
 from pipelines.reading.pull import Pull
 from pipelines.reading.walks import Position, Refresh
 from pipelines.times import sortable
@@ -23,8 +25,11 @@ REFRESHES = (
     Refresh("week", every=DAY, depth=7 * DAY),
     Refresh("month", every=7 * DAY, depth=30 * DAY),
 )
-LATE = Refresh("late", every=DAY, depth=3 * DAY)
+LATEST = 3 * DAY
 """Meta hands over again what a provider did not take at once."""
+
+LATE = Refresh("late", every=DAY, depth=LATEST + DAY)
+"""Looks as far back as what came late since the last such look may stand."""
 
 NOT_FINAL = {"direction": ("outbound",), "status": ("pending", "sent", "delivered")}
 
@@ -42,7 +47,7 @@ class StatusRefresh:
         self._pull = pull
         self._position = pull.positions.setdefault(MESSAGES.name, {})
         self._refreshes = self._due_refreshes()
-        self.recent = self._since(LATE)
+        self.recent = self._ago(LATEST)
         self.full_after = str(self._position.get("full", "")) if pull.is_full else ""
         self.due = self._find()
 
@@ -57,8 +62,10 @@ class StatusRefresh:
 
     def _since(self, *refreshes: Refresh) -> str:
         """When the deepest of them begins."""
-        depth = max(refresh.depth or DAY for refresh in refreshes)
-        return sortable((self._pull.now - depth).isoformat()) or ""
+        return self._ago(max(refresh.depth or DAY for refresh in refreshes))
+
+    def _ago(self, time: timedelta) -> str:
+        return sortable((self._pull.now - time).isoformat()) or ""
 
     def _find(self) -> Mapping[str, str]:
         if self._pull.is_full:  # a full sync reads them all anyway
@@ -69,14 +76,20 @@ class StatusRefresh:
             oldest = self._oldest(NOT_FINAL, self._since(*of_statuses))
             found = {name: time for name, text in oldest.items() if (time := sortable(text))}
         if LATE in self._refreshes:
-            going_on = self._oldest({}, self.recent)
-            found |= {name: min(self.recent, found.get(name, self.recent)) for name in going_on}
+            since = self._since(LATE)
+            going_on = self._oldest({}, since).keys() | self._given_up()
+            found |= {name: min(since, found.get(name, since)) for name in going_on}
         done = self._done_before()
         return {
             conversation: time
             for conversation, time in found.items()
             if conversation > done and conversation not in self._pull.done
         }
+
+    def _given_up(self) -> set[str]:
+        """Conversations that promise a newer message than was found."""
+        tried = ("attempts", (str(MAX_ATTEMPTS),))
+        return {str(i) for (i,) in self._pull.current(MESSAGE_CURSORS, ("id",), of=tried)}
 
     def _oldest(self, among: Mapping[str, Sequence[str]], since: str) -> Mapping[str, str]:
         """Conversation → time of its oldest message since then, of some messages."""

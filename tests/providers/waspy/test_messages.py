@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -126,6 +127,33 @@ def test_a_conversation_whose_list_promises_more_is_read_again_but_not_for_ever(
         asked.append(messages_asked(app))
     assert asked == [1, 1, 1, 0, 0]
     assert [bool(note) for note in notes] == [False, False, True, True, True]
+
+
+def test_a_message_that_does_not_come_is_tried_once_in_a_run(shop: Shop) -> None:
+    conversation = next(iter(shop.rows_after_sync("conversations")))
+    with shop.warehouse.connect() as connection:
+        for table in ("messages", "message_cursors"):
+            connection.execute(f"delete from raw_waspy.{table}")
+    path = f"/conversations/{conversation}/messages"
+    app = shop.app(faults=[Fault(NO_ROWS, path=path, times=None)])
+    assert shop.sync(app, chunk_rows=100).is_ok  # which takes several pulls
+    asked = [seen.path for seen in app.state.requests if seen.path.endswith(path)]
+    assert len(asked) == 1
+    assert shop.rows("message_cursors")[conversation]["attempts"] == "1"
+    shop.sync()
+    assert shop.rows("message_cursors")[conversation]["attempts"] == "0"
+
+
+def test_a_message_that_names_no_conversation_is_in_the_one_that_was_asked_for(shop: Shop) -> None:
+    def unnamed(_: Asked, answer: Answer) -> Answer:
+        body = re.sub(rb'"conversationId":"[^"]+"', b'"conversationId":null', answer.body)
+        return replace(answer, body=body)
+
+    faults = [Fault(unnamed, path="/messages", times=None)]
+    shop.sync(shop.app(faults=faults))
+    told = {row["conversation_id"] for row in shop.rows("messages").values()}
+    assert told
+    assert told <= shop.rows("conversations").keys()
 
 
 def test_a_conversation_that_was_given_up_is_read_again_with_its_next_news(shop: Shop) -> None:
@@ -293,3 +321,22 @@ def test_conversations_whose_messages_can_not_be_read_hide_no_other(
     assert read == set(talks) - lost
     assert shop.sync().is_ok
     assert len(shop.rows("messages")) == len(shop.world.messages)
+
+
+def test_a_range_holds_messages_of_a_conversation_that_is_younger_than_they_are(shop: Shop) -> None:
+    """The history of a number that was connected later."""
+    shop.sync()
+    before, end = shop.rows("messages"), shop.clock.now
+    span = (end - 9 * DAY, end - 3 * DAY)
+    first, last = (time.isoformat()[:19] for time in span)
+    held = [r for r in before.values() if first <= r["created_at"][:19] < last]
+    # All but one message of each conversation are lost.
+    kept = {row["conversation_id"]: row["id"] for row in held}.values()
+    lost = [row["id"] for row in held if row["id"] not in kept]
+    assert lost
+    with shop.warehouse.connect() as connection:
+        sql = "delete from raw_waspy.messages where id in (select unnest($1::text[]))"
+        connection.execute(sql, [lost])
+        connection.execute("update raw_waspy.conversations set created_at = $1", [end.isoformat()])
+    assert shop.sync(span=span).is_ok
+    assert shop.rows("messages") == before

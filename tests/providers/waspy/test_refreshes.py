@@ -112,7 +112,7 @@ def test_what_is_not_final_is_read_again_the_older_the_less_often(shop: Shop) ->
     assert len(asked_again(shop, timedelta(minutes=59))) == 0
     assert len(asked_again(shop, HOUR)) == len(open_ends(shop, DAY - HOUR))
     assert len(asked_again(shop, timedelta(minutes=119))) == 0
-    daily = open_ends(shop, 6 * DAY) | going_on(shop, 2 * DAY)
+    daily = open_ends(shop, 6 * DAY) | going_on(shop, 3 * DAY)
     assert len(asked_again(shop, DAY)) == len(daily)
     assert len(asked_again(shop, 7 * DAY)) == len(open_ends(shop, 23 * DAY))
     assert asked_again(shop, 40 * DAY) == []
@@ -120,7 +120,7 @@ def test_what_is_not_final_is_read_again_the_older_the_less_often(shop: Shop) ->
 
 def test_a_refresh_that_is_cut_off_goes_on_where_it_was(shop: Shop) -> None:
     shop.sync()
-    due = len(open_ends(shop, 6 * DAY) | going_on(shop, 2 * DAY))
+    due = len(open_ends(shop, 6 * DAY) | going_on(shop, 3 * DAY))
     only = frozenset({"messages"})
     left = iter(range(3))
     first = asked_again(shop, DAY, resources=only, is_stopping=lambda: next(left, None) is None)
@@ -163,7 +163,7 @@ def test_messages_that_are_stored_late_are_there_within_a_day(
     kept_back = [
         m.id
         for m in small_world.messages
-        if end - 40 * HOUR <= m.occurred_at < end - HOUR and m.direction == "inbound"
+        if end - 71 * HOUR <= m.occurred_at < end - HOUR and m.direction == "inbound"
     ][::2]
     late = {
         m.id: stored_late(m, end + timedelta(minutes=1)) if m.id in kept_back else m
@@ -192,11 +192,37 @@ def test_a_message_that_was_stored_late_comes_with_the_next_news_of_a_long_conve
     shop.sync()
     assert not {message_id(late), message_id(news)} & statuses(shop).keys()
     shop.clock.now = ends_at
-    # Of seven pages, those of the last three days: the seventh began less than four hours ago.
-    asked = asked_again(shop, 3 * DAY - timedelta(minutes=200))
+    # Of seven pages, those of the last four days: the seventh began less than four hours ago.
+    asked = asked_again(shop, 4 * DAY - timedelta(minutes=200))
     assert len(asked) == 3
     assert {message_id(late), message_id(news)} <= statuses(shop).keys()
     assert message_id(old) not in statuses(shop)
+
+
+def test_what_may_have_changed_is_read_before_history_that_is_still_to_come(shop: Shop) -> None:
+    shop.sync()
+    young = open_ends(shop, DAY - HOUR)
+    history = shop.rows("conversations").keys() - going_on(shop, 2 * DAY)
+    with shop.warehouse.connect() as connection:
+        for table, column in (("messages", "conversation_id"), ("message_cursors", "id")):
+            sql = f"delete from raw_waspy.{table} where {column} in (select unnest($1::text[]))"
+            connection.execute(sql, [[*history]])
+    asked = [path.split("/")[-2] for path in asked_again(shop, HOUR)]
+    assert young
+    assert history
+    assert {*asked} == young | history
+    assert max(asked.index(i) for i in young) < min(asked.index(i) for i in history)
+
+
+def test_a_conversation_that_was_given_up_is_looked_at_every_day(shop: Shop) -> None:
+    shop.sync()
+    quiet = min(shop.rows("conversations").keys() - going_on(shop, 5 * DAY))
+    with shop.warehouse.connect() as connection:
+        sql = "update raw_waspy.message_cursors set attempts = '3' where id = $1"
+        connection.execute(sql, [quiet])
+    others = {path.split("/")[-2] for path in asked_again(shop, HOUR)}
+    assert quiet not in others
+    assert quiet in {path.split("/")[-2] for path in asked_again(shop, DAY)}
 
 
 def test_news_that_can_not_be_read_keep_no_other_conversation_from_a_refresh(shop: Shop) -> None:
