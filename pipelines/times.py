@@ -5,6 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo, reset_tzpath
+
+# Rules of zones from the package that is installed with us, not from the system, whose may be years
+# older than DuckDB's: a row's local day and its business time would go by two clocks.
+reset_tzpath(())
 
 OF_THE_MACHINE = re.compile(r"localtime$|Factory$|posix|right/")
 """Names of zones that Python finds among a machine's files, and databases do not know."""
@@ -73,8 +78,6 @@ def is_due(done_at: object, every: timedelta, now: datetime) -> bool:
 
 def is_zone(name: str) -> bool:
     """Whether it is the name of a time zone in the IANA database, which every engine knows."""
-    from zoneinfo import ZoneInfo
-
     try:
         ZoneInfo(name)
     except (ValueError, OSError, KeyError, TypeError):

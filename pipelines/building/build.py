@@ -301,7 +301,8 @@ def _days_of_events(connection: Connection, as_of: datetime) -> tuple[date, date
 
     A provider's nonsense date makes no clock of a thousand years: outside, business time is null.
     """
-    believable = (FIRST_DAY, as_of + timedelta(days=366))
+    # As of an earlier time, too, it is known of everything that there is.
+    believable = (FIRST_DAY, max(as_of, datetime.now(UTC)) + timedelta(days=366))
     ends = connection.execute(
         "select min(instant), max(instant) from intermediate.int_threads__instants"
         " where instant between $1 and $2",

@@ -107,7 +107,12 @@ class Settings(BaseSettings):
         if not isinstance(value, dict):
             return value
         default = {key: item for key, item in value.items() if not isinstance(item, dict)}
-        named = {key: {**default, **item} for key, item in value.items() if isinstance(item, dict)}
+        tables = {key: item for key, item in value.items() if isinstance(item, dict)}
+        # What a channel's table leaves out, its account's says; what that does, the default.
+        named = {
+            key: {**default, **tables.get(key.partition("/")[0], {}), **item}
+            for key, item in tables.items()
+        }
         return {"default": default, **named}
 
     @field_validator("timezone")

@@ -21,6 +21,7 @@ OTHERS = ("tests", "benchmarks", "models")
 UNIMPORTED = {
     "fastapi": "a bound for Prefect",
     "sqlalchemy": "a bound for Prefect",
+    "tzdata": "what zoneinfo reads",
     **dict.fromkeys(
         ("import-linter", "mypy", "pytest-xdist", "ruff", "sqlfluff"), "a tool of the Makefile"
     ),

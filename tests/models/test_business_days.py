@@ -80,6 +80,12 @@ def test_a_night_shift_has_seven_hours_in_spring_and_nine_in_autumn(built):
     assert seconds(built, "autumn night") == 9 * 3600
 
 
+def test_as_of_an_earlier_time_business_time_is_what_it_is(filled):
+    long_ago = datetime(2024, 1, 1, tzinfo=UTC)
+    w = built_with(filled, WITH_HOURS | {"as_of": long_ago})
+    assert seconds(w, "split day") == 1.5 * 3600
+
+
 def test_time_wholly_outside_business_hours_is_zero_and_not_null(built):
     assert seconds(built, "wholly outside") == 0.0
 

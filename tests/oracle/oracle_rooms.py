@@ -83,7 +83,8 @@ def _kapso_message(
         status_times=earliest(events),
         error_codes=_error_codes(row),
         is_imported=origin == "history_sync",
-        is_permission_reply=field(row["interactive"], "type") == "call_permission_reply",
+        is_permission_reply="call_permission_reply"
+        in (field(row["interactive"], "type"), (row["type"] or "").lower()),
         is_revoked=is_revoked,
     )
 

@@ -73,6 +73,15 @@ def test_a_policy_starts_from_the_default_one(folder: Path) -> None:
     assert (sla["default"].clock, sla["shop"].clock) == ("business", "calendar")
 
 
+def test_a_channels_policy_starts_from_its_accounts(folder: Path) -> None:
+    of_channels = '[sla."shop/1"]\nresponse_seconds = 1800\n[sla."other/1"]\nclock = "calendar"\n'
+    sla = loaded(folder, f"{FILE}{of_channels}").sla
+    channel = sla["shop/1"]
+    assert (channel.first_response_seconds, channel.response_seconds) == (600, 1800)
+    assert (channel.clock, sla["other/1"].clock) == ("calendar", "calendar")
+    assert sla["other/1"].response_seconds == 3600
+
+
 def test_relative_paths_start_at_the_files_folder(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -80,7 +80,8 @@ final as (
             {{ json_text('identified.notice_json', ['edit', 'original_message_id']) }}
         ) as original_message_id,
         coalesce(
-            {{ json_text('identified.interactive_json', ['type']) }} = 'call_permission_reply'
+            identified.message_type = 'call_permission_reply'
+            or {{ json_text('identified.interactive_json', ['type']) }} = 'call_permission_reply'
             or {{ json_text('identified.interactive_json', ['call_permission_reply']) }} is not null,
             false
         ) as is_call_permission_reply,

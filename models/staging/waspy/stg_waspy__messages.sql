@@ -55,7 +55,8 @@ final as (
             {{ json_text('parsed.metadata_json', ['originalMessageId']) }}
         ) as original_message_id,
         coalesce(
-            {{ json_text('parsed.content_json', ['type']) }} = 'call_permission_reply'
+            {{ lowered('parsed."type"') }} = 'call_permission_reply'
+            or {{ json_text('parsed.content_json', ['type']) }} = 'call_permission_reply'
             or {{ json_text('parsed.content_json', ['call_permission_reply']) }} is not null,
             false
         ) as is_call_permission_reply,

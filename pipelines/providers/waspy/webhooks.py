@@ -14,7 +14,7 @@ from typing import Any
 
 from pipelines.events import Reading, at, instant, name_of, part, text, who, word
 
-VERSION = "1"
+VERSION = "2"
 """Goes up when a body is read differently: then every delivery is read again."""
 
 SECRETS = frozenset({"mediaKey"})
@@ -70,7 +70,8 @@ def _message(data: dict[str, Any], found: Reading) -> None:
         text_length=next((len(t) for t in written if isinstance(t, str) and t), None),
         template_name=text(data.get("templateNameSnapshot")),
         original_message_id=_original(content) or _original(part(data, "metadata")),
-        is_call_permission_reply="call_permission_reply" in (word(content.get("type")), *content),
+        is_call_permission_reply="call_permission_reply"
+        in (word(data.get("type")), word(content.get("type")), *content),
         origin=word(data.get("origin")),
         agent_id=text(at(data, "metadata", "agentId")) or text(at(data, "metadata", "userId")),
         is_ai=data["sentByAi"] if isinstance(data.get("sentByAi"), bool) else None,
