@@ -10,5 +10,5 @@ select
     count(delivery_seconds) as delivery_measured,
     count(read_seconds) as read_measured,
     sum(estimated_cost_usd) as estimated_cost_usd,
-    count(estimated_cost_usd) as priced
+    count(*) filter (where estimated_cost_usd > 0) as charged
 from @sent as sent

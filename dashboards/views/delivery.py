@@ -93,7 +93,7 @@ def _tiles(sheet: Sheet, now: Row, before: Row) -> None:
             Tile(
                 "cost",
                 formats.money(now["estimated_cost_usd"], sheet.language),
-                sheet.t("delivery.priced", n=sheet.number(now["priced"])),
+                sheet.t("delivery.charged", n=sheet.number(now["charged"])),
             ),
         ],
     )
