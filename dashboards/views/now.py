@@ -16,8 +16,8 @@ LISTED = 15
 
 def show(sheet: Sheet) -> None:
     now = sheet.row("now_summary")
-    week = sheet.row("response_summary")
-    _lead(sheet, now, week)
+    period = sheet.row("response_summary")
+    _lead(sheet, now, period)
     parts.tiles(
         sheet,
         [
@@ -41,9 +41,9 @@ def show(sheet: Sheet) -> None:
             ),
             Tile(
                 "median_period",
-                formats.duration(week["p50_seconds"]),
-                sheet.t("n_and_waiting", n=sheet.number(week["measured"]),
-                        waiting=sheet.number(week["waiting"])),
+                formats.duration(period["p50_seconds"]),
+                sheet.t("n_and_waiting", n=sheet.number(period["measured"]),
+                        waiting=sheet.number(period["waiting"])),
             ),
         ],
     )  # fmt: skip
@@ -55,11 +55,11 @@ def show(sheet: Sheet) -> None:
         _freshness(sheet)
 
 
-def _lead(sheet: Sheet, now: dict[str, Any], week: dict[str, Any]) -> None:
+def _lead(sheet: Sheet, now: dict[str, Any], period: dict[str, Any]) -> None:
     count = now["with_open_window"]
     sentence = sheet.t(
-        "now.lead" if week["measured"] else "now.lead_unmeasured",
-        p50=formats.duration(week["p50_seconds"]),
+        "now.lead" if period["measured"] else "now.lead_unmeasured",
+        p50=formats.duration(period["p50_seconds"]),
         waiting=sheet.t("now.wait", count=count, n=sheet.number(count)),
         risk=sheet.t("now.risk", count=now["at_risk"], n=sheet.number(now["at_risk"])),
     )

@@ -140,10 +140,10 @@ def find_touched(connection: Connection, rooms: Iterable[Provider], fingerprint:
         if watched.name in kept or _has_rows(connection, watched.table):
             connection.execute(_differing(watched, fingerprint))
     if is_touched(connection):
-        _touch_nothing(connection)
+        _add_the_empty_key(connection)
 
 
-def _touch_nothing(connection: Connection) -> None:
+def _add_the_empty_key(connection: Connection) -> None:
     """Note the empty key, which nothing has, for the kinds that large tables are looked through by.
 
     DuckDB lets a scan skip what a join will not find, by a Bloom filter of the keys; but where all

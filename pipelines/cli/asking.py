@@ -77,7 +77,10 @@ def verify(
         Path | None, typer.Option(help="A folder with cases of yours; default: the published ones.")
     ] = None,
 ) -> None:
-    """Compute the published metric cases on this installation, in a warehouse of their own."""
+    """Compute the published metric cases on this installation.
+
+    In a warehouse of their own, which is gone afterwards.
+    """
     from pipelines.commands import show
     from pipelines.commands import verify as cases_of  # reads the models
 

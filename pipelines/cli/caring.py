@@ -18,7 +18,10 @@ def copy(
     to: Annotated[str, typer.Option("--to", metavar="URL", help="postgresql://… or env:NAME")],
     as_json: Json = False,
 ) -> None:
-    """Move a DuckDB warehouse to PostgreSQL: raw rows, positions, cursors, webhooks."""
+    """Move a DuckDB warehouse to PostgreSQL.
+
+    Raw rows, positions, cursors, webhooks; the next build makes the marts.
+    """
     from pydantic import SecretStr
 
     from pipelines.care import moving
@@ -54,7 +57,10 @@ def erase(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Remove one person from raw rows, webhooks, files, marts and snapshots; counts stay."""
+    """Remove one person from everything; counts stay.
+
+    Raw rows, webhooks, files, marts and snapshots. Neither a sync nor a webhook brings them back.
+    """
     from pipelines import run as steps
     from pipelines.care import erasure
     from pipelines.commands import show
@@ -91,7 +97,10 @@ def init_db(
     context: typer.Context,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the SQL only.")] = False,
 ) -> None:
-    """Make the roles, schemas and rights of a PostgreSQL warehouse; may be run again."""
+    """Make the roles and schemas of a PostgreSQL warehouse.
+
+    It may be run again.
+    """
     from pipelines.warehouse.postgres import PostgresWarehouse
     from pipelines.warehouse.postgres_roles import ROLES, statements
 

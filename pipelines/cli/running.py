@@ -81,7 +81,10 @@ def backfill(
     accounts: Annotated[list[str] | None, typer.Argument(metavar="[ACCOUNT]...")] = None,
     as_json: Json = False,
 ) -> None:
-    """Read a range of messages, conversations and calls again, a day at a time."""
+    """Read a range of messages, conversations and calls again.
+
+    A day at a time, the newest first.
+    """
     span = (moment_of(start, "--from"), moment_of(end, "--to"))
     if span[0] >= span[1]:
         raise UsageError("--from is not before --to", hint="--from 2026-11-01 --to 2026-12-01")
@@ -104,7 +107,7 @@ def ingest(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Load webhooks from the receiver's log, or from files, into the raw tables."""
+    """Load webhooks from the receiver's log, or from files."""
     from pipelines import run as steps
     from pipelines.commands import show
     from pipelines.journal import Journal
@@ -153,7 +156,10 @@ def build(
 
 @app.command()
 def run(context: typer.Context, as_of: AsOf = None, as_json: Json = False) -> None:
-    """Sync, load webhooks, build and publish: what a schedule repeats."""
+    """Sync, load webhooks, build and publish.
+
+    What a schedule repeats.
+    """
     from pipelines import run as steps
     from pipelines.commands import alerts, show
     from pipelines.journal import Journal

@@ -38,7 +38,7 @@ def dashboard(
     host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="0: any.")] = None,
 ) -> None:
-    """Serve the dashboard on the newest published snapshot, until stopped."""
+    """Serve the dashboard on the newest published snapshot."""
     from dashboards.serve import serve
 
     settings = context.obj.settings()

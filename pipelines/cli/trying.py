@@ -32,7 +32,10 @@ def init(
 
 @app.command()
 def doctor(context: typer.Context, as_json: Json = False) -> None:
-    """Check the configuration, each key, and the warehouse; say how to repair what is wrong."""
+    """Check the configuration, each key and the warehouse.
+
+    Says how to repair what is wrong.
+    """
     from pipelines.commands import doctor as checks
     from pipelines.commands import show
 
@@ -62,7 +65,10 @@ def simulate(
     port: Annotated[int, typer.Option(min=0, max=65534, help="The first port.")] = 8400,
     seed: int = 7,
 ) -> None:
-    """Serve both providers' APIs with a made-up shop, on loopback, until stopped."""
+    """Serve both providers' APIs with a made-up shop.
+
+    On loopback, until stopped.
+    """
     from pipelines.commands import demo as stage
 
     with stage.simulators(days=days, seed=seed, port=port) as environment:

@@ -73,7 +73,9 @@ def delivery_page(marts: Marts, says: Says) -> Expected:
         "tile failed": said(says.n(status["failed"]), says.share(status["failed"], whole)),
         "tile to_delivery": said(says.long(percentile(arrival, 0.5)), says.n(len(arrival))),
         "tile to_read": said(says.long(percentile(reading, 0.5)), says.n(len(reading))),
-        "tile cost": said(says.usd(sum(costs) if costs else None), says.n(sum(c > 0 for c in costs))),
+        "tile cost": said(
+            says.usd(sum(costs) if costs else None), says.n(sum(cost > 0 for cost in costs))
+        ),
         "n": said(says.n(whole), says.n(status["failed"])),
         "legend": said(says.n(min(len(broadcasts), 15)), says.n(len(broadcasts))),
         "funnel": said(*(t for s in steps for t in (says.n(s), says.share(s, steps[0])))),
