@@ -269,7 +269,8 @@ class Holding:
         its own: a row that two brought would be in the warehouse twice."""
         import pyarrow.compute as pc
 
-        for rows in self.drain(shared):
+        # Not settled here: another resource may be adding to it, and that asks the warehouse.
+        for rows in self._kept_of(shared).tables():
             yield rows.filter(pc.equal(rows["resource"], table.name))
 
     def forget(self) -> None:

@@ -13,6 +13,7 @@ from fault_bench import ENDS_AT, KEY, Difference, account, small_world, warehous
 from pipelines.loading.sync import Order, Report, sync_account
 from pipelines.provider import Provider
 from pipelines.providers import find
+from pipelines.providers.kapso.per_number import FROM_LEGACY
 from pipelines.simulation import (
     Change,
     Clock,
@@ -112,7 +113,7 @@ def meet(folder: Path, room_name: str, kind_name: str, path: str) -> int:
 
 def _read_instead(report: Report) -> bool:
     """Whether an older list stood in for the refused one: its rows say less, until the next run."""
-    return any(outcome.note for outcome in report.outcomes.values())
+    return any(outcome.note == FROM_LEGACY for outcome in report.outcomes.values())
 
 
 if os.environ.get("FAULTS_WARM"):  # in the server of forks: made once for all of them

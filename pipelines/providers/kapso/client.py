@@ -139,9 +139,10 @@ class Kapso:
         """Templates of one WhatsApp Business account, as Meta's Graph API lists them."""
         return await self._listed(f"{self._proxy}/{_part(waba)}/message_templates", cursor)
 
-    async def legacy_calls(self, since: str, cursor: str | None) -> Page[Row]:
-        """Calls of the project that started at or after `since`; rows name no `phone_number_id`."""
-        params = {"period": "custom", "start_date": since}
+    async def legacy_calls(self, since: str, until: str, cursor: str | None) -> Page[Row]:
+        """Calls of the project that started from `since` to `until`; rows name no
+        `phone_number_id`. There may be no page behind the fiftieth."""
+        params = {"period": "custom", "start_date": since, "end_date": until}
         return await self._paged(f"{LEGACY}/whatsapp_calls", cursor, params, at=self._legacy)
 
     async def legacy_templates(self, cursor: str | None) -> Page[Row]:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
-from functools import cached_property
+from datetime import UTC, datetime, timedelta
+from functools import cached_property, partial
 from typing import NamedTuple
 
 from pipelines.cursors import Page
-from pipelines.errors import Stopped, Unavailable
+from pipelines.errors import BadRequest, Stopped, Unavailable
 from pipelines.provider import Row, Table
 from pipelines.providers.kapso.client import Kapso
 from pipelines.providers.kapso.tables import CALLS, PHONE_NUMBERS, TEMPLATE_STATES, TEMPLATES
@@ -25,8 +25,11 @@ DAY = timedelta(days=1)
 CALL_LOOKBACK = timedelta(hours=48)
 """Calls are listed by their start and change until they end."""
 
-FIRST_DAY = "2020-01-01T00:00:00+00:00"
+FIRST_DAY = datetime(2020, 1, 1, tzinfo=UTC)
 """Before Kapso. The older list of calls wants a start, or it chooses one."""
+
+SHORTEST_PART = timedelta(minutes=1)
+"""Of a list that lets one ask for so many pages only."""
 
 CONFIG = "whatsapp_config_id"
 LEGACY_CALLS = "legacy"
@@ -84,7 +87,7 @@ class NumberReader:
         known = self._pull.positions.setdefault(CALLS.name, {})
         # Not from where the current API's lists were read to: one may have been closed for long.
         newest = parse_time(known.get(LEGACY_CALLS))
-        since = (newest - CALL_LOOKBACK).isoformat() if newest else FIRST_DAY
+        since = newest - CALL_LOOKBACK if newest else FIRST_DAY
         starts: list[datetime] = [newest] if newest else []
         # Whether a number's id of Kapso's is the one that calls name, nobody promises.
         stored = self._pull.current(CALLS, (CONFIG, "phone_number_id"))
@@ -92,15 +95,32 @@ class NumberReader:
         numbers = {config: number for config, number in stored if config and number}
         numbers |= {number.config: number.id for number in await self._numbers}
 
-        async def fetch(cursor: str | None) -> Page[Row]:
-            page = await self._api.legacy_calls(since, cursor)
+        async def fetch(start: datetime, end: datetime, cursor: str | None) -> Page[Row]:
+            page = await self._api.legacy_calls(start.isoformat(), end.isoformat(), cursor)
             _fill(page.rows, lambda row: {"phone_number_id": numbers.get(_text(row, CONFIG))})
             starts.extend(self._starts(page.rows))
             return page
 
-        await self._pull.all_pages(CALLS, fetch)
+        await self._in_parts(CALLS, fetch, since, self._pull.now + DAY)
         if starts:
             known[LEGACY_CALLS] = max(starts).isoformat()
+
+    async def _in_parts(
+        self,
+        table: Table,
+        fetch: Callable[[datetime, datetime, str | None], Awaitable[Page[Row]]],
+        start: datetime,
+        end: datetime,
+    ) -> None:
+        """Read a list over a range; one that has more pages than may be asked for, half by half."""
+        try:
+            await self._pull.all_pages(table, partial(fetch, start, end))
+        except BadRequest:
+            if end - start < SHORTEST_PART:
+                raise
+            middle = start + (end - start) / 2
+            await self._in_parts(table, fetch, middle, end)
+            await self._in_parts(table, fetch, start, middle)
 
     async def _calls_of(self, number: str) -> None:
         known = self._pull.positions.setdefault(CALLS.name, {})

@@ -15,7 +15,7 @@ import models
 from pipelines.errors import Unauthorized, Unavailable
 from pipelines.loading.sync import Order, sync_account
 from pipelines.providers import find
-from pipelines.providers.kapso import PROVIDER
+from pipelines.providers.kapso import PROVIDER, client
 from pipelines.providers.kapso.logs import period_of
 from pipelines.providers.kapso.simulator_logs import SECRET, TOKEN
 from pipelines.providers.kapso.simulator_rows import WABA, phone_number_id
@@ -238,6 +238,22 @@ def test_the_older_templates_never_join_metas(shop: Shop) -> None:
     assert isinstance(report.outcomes["templates"].error, Unavailable)
     assert shop.rows("templates") == before
     assert asked_for(app, LEGACY) == []
+
+
+def test_more_older_calls_than_one_may_page_through_are_read_in_parts(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "LIMIT", 10)
+
+    def shallow(asked: Asked, _: int) -> Change | None:
+        is_deep = asked.path.startswith(LEGACY) and int(asked.query.get("page", 1)) > 1
+        return broken(400) if is_deep else None
+
+    names = only("phone_numbers", "calls")
+    calls = {call.id for call in shop.world.calls}
+    assert len(calls) > 10
+    well(shop.sync(shop.app(closed={"calls"}, faults=shallow), resources=names))
+    assert len(shop.rows("calls")) == len(calls)
 
 
 def test_the_older_calls_keep_the_number_that_the_current_ones_named(shop: Shop) -> None:
