@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 from unittest.mock import patch
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.provider import Table, fields
+from pipelines.cursors import Page
+from pipelines.provider import REJECTED, Table, fields
 from pipelines.reading import kept
 from pipelines.reading.kept import Kept
 from pipelines.reading.landing import Record
+from pipelines.reading.pull import Pull
 
 TABLE = Table("things", fields("id", "text"))
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -94,3 +98,41 @@ def test_settling_tells_how_many_rows_are_new_or_changed() -> None:
     rows.add([record("b", 1), record("c", 1)])
     assert rows.settle() == 1
     assert rows.settle() == 0
+
+
+def test_what_was_set_aside_is_drained_without_asking_the_warehouse_for_what_others_add() -> None:
+    """Draining is another thread, and the warehouse's connection is for one."""
+
+    class Stored:
+        is_asked = False
+
+        def hashes(self, table: Table, ids: Sequence[str]) -> Mapping[str, str]:
+            self.is_asked = True
+            return {}
+
+    stored: Any = Stored()
+    things, others = (Table(name, fields("id")) for name in ("things", "others"))
+
+    async def read() -> Pull:
+        pull = Pull(
+            account="a",
+            client=None,
+            stored=stored,
+            positions={},
+            wanted=frozenset({"things", "others"}),
+            now=AT,
+            loop=asyncio.get_running_loop(),
+        )
+
+        async def bad_rows() -> None:
+            pull.keep(things, Page([17, 18]))  # type: ignore[list-item]
+
+        await pull.read(things, bad_rows)
+        pull.keep(others, Page([19]))  # type: ignore[list-item]
+        return pull
+
+    pull = asyncio.run(read())
+    stored.is_asked = False
+    drained = [row for part in pull.drain_shared(REJECTED, things) for row in part.to_pylist()]
+    assert [row["resource"] for row in drained] == ["things", "things"]
+    assert not stored.is_asked
