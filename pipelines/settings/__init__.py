@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -207,6 +207,7 @@ def load(config: Path | None, rooms: Sequence[Provider]) -> Settings:
         )
     hint = "the file that `doblecheck init` writes has every setting"
     try:
+        _give_way(data, Environment(Settings)())
         settings = Settings(folder=(path.parent if path else Path()).resolve(), **data)
     except ValidationError as error:
         raise ConfigError(_first_problem(error, path), hint=hint) from None
@@ -215,6 +216,16 @@ def load(config: Path | None, rooms: Sequence[Provider]) -> Settings:
     check_folder(settings.data_path)
     accounts = settings.accounts or given.from_environment(rooms)
     return settings.model_copy(update={"accounts": given.completed(accounts, rooms)})
+
+
+def _give_way(file: dict[str, Any], environment: Mapping[str, Any]) -> None:
+    """Drop the file's `every` where the environment has a cron, and the other way round: no file
+    could be overridden else, for together they are refused."""
+    ours, theirs = file.get("schedule"), environment.get("schedule")
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        for name, other in (("every", "cron"), ("cron", "every")):
+            if other in theirs and name not in theirs:
+                ours.pop(name, None)
 
 
 def _read(path: Path) -> dict[str, Any]:

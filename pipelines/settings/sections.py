@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from pipelines.errors import ConfigError
 from pipelines.settings.checks import (
@@ -113,7 +113,7 @@ class Schedule(_Section):
 
     Attributes:
         name: of this installation: several may share a Prefect server.
-        every, cron: the run; cron wins, so that the environment may set it over a file's `every`.
+        every, cron: the run, by one of them; default: every 5 minutes.
         ingest_every: the webhooks.
         maintain_cron: everything read again, old files removed, the DuckDB file compacted.
         timezone: of the crons, IANA; default: the top-level one.
@@ -143,6 +143,12 @@ class Schedule(_Section):
     @classmethod
     def _zone(cls, value: str | None) -> str | None:
         return value if value is None else checked_zone(value)
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Schedule:
+        if self.every and self.cron:
+            raise ValueError("every and cron are both set: choose one")
+        return self
 
 
 class Alerts(_Section):

@@ -299,6 +299,14 @@ def test_a_cron_of_the_environment_wins_over_the_file_that_init_writes(
     monkeypatch.setenv("DOBLECHECK_SCHEDULE__CRON", "*/7 * * * *")
     schedule = _run_schedule(load(path, find()))
     assert schedule.cron == "*/7 * * * *"
+    monkeypatch.setenv("DOBLECHECK_SCHEDULE__EVERY", "1 hour")
+    with pytest.raises(ConfigError, match="choose one"):
+        load(path, find())
+    monkeypatch.delenv("DOBLECHECK_SCHEDULE__EVERY")
+    monkeypatch.delenv("DOBLECHECK_SCHEDULE__CRON")
+    path.write_text('[schedule]\nevery = "5 minutes"\ncron = "*/5 * * * *"\n')
+    with pytest.raises(ConfigError, match="choose one"):
+        load(path, find())
 
 
 def test_a_folder_without_cases_is_named(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cached_property, partial
+from functools import cached_property
 from typing import NamedTuple
 
 from pipelines.cursors import Page
@@ -113,10 +113,18 @@ class NumberReader:
         end: datetime,
     ) -> None:
         """Read a list over a range; one that has more pages than may be asked for, half by half."""
+        pages = 0
+
+        async def counted(cursor: str | None) -> Page[Row]:
+            nonlocal pages
+            page = await fetch(start, end, cursor)
+            pages += 1
+            return page
+
         try:
-            await self._pull.all_pages(table, partial(fetch, start, end))
+            await self._pull.all_pages(table, counted)
         except BadRequest:
-            if end - start < SHORTEST_PART:
+            if not pages or end - start < SHORTEST_PART:  # it is not the page that is refused
                 raise
             middle = start + (end - start) / 2
             await self._in_parts(table, fetch, middle, end)

@@ -12,7 +12,7 @@ import pytest
 from place import Place
 
 import models
-from pipelines.errors import Unauthorized, Unavailable
+from pipelines.errors import BadRequest, Unauthorized, Unavailable
 from pipelines.loading.sync import Order, sync_account
 from pipelines.providers import find
 from pipelines.providers.kapso import PROVIDER, client
@@ -254,6 +254,16 @@ def test_more_older_calls_than_one_may_page_through_are_read_in_parts(
     assert len(calls) > 10
     well(shop.sync(shop.app(closed={"calls"}, faults=shallow), resources=names))
     assert len(shop.rows("calls")) == len(calls)
+
+
+def test_older_calls_that_are_refused_at_once_are_asked_for_once(shop: Shop) -> None:
+    def refuse(asked: Asked, _: int) -> Change | None:
+        return broken(400) if asked.path.startswith(LEGACY) else None
+
+    app = shop.app(closed={"calls"}, faults=refuse)
+    report = shop.sync(app, resources=only("phone_numbers", "calls"))
+    assert isinstance(report.outcomes["calls"].error, BadRequest)
+    assert len(asked_for(app, LEGACY)) == 1
 
 
 def test_the_older_calls_keep_the_number_that_the_current_ones_named(shop: Shop) -> None:
