@@ -211,7 +211,10 @@ class _Sync:
                 chunk_rows=self.order.chunk_rows,
             )
             read = self.room.backfill if self.order.span else self.room.source
-            loader.extract(read(pull))
+            try:
+                loader.extract(read(pull))
+            finally:
+                pull.abandon()
         if pull.has_long_rows:
             self.warehouse.expect_long_rows()
         pull.forget()

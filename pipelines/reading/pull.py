@@ -72,6 +72,7 @@ class Pull(Holding):
         default_factory=lambda: defaultdict(dict)
     )
     _finished: dict[str, asyncio.Event] = field(default_factory=lambda: defaultdict(asyncio.Event))
+    _readers: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
     def days(self) -> list[tuple[datetime, datetime]]:
@@ -185,6 +186,8 @@ class Pull(Holding):
             also: tables that it fills too.
         """
         outcome = self.outcomes[table.name]
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        self._readers.add(task)
         try:
             await reader()
         except ProviderError as error:
@@ -200,6 +203,18 @@ class Pull(Holding):
             for filled in (table, *also, *SHARED_TABLES):
                 self._settle(filled)
             self._finished[table.name].set()
+            self._readers.discard(task)
+
+    def abandon(self) -> None:
+        """End the readers that are still at work, and return when they have: nobody takes what
+        they read any more, and the warehouse's connection is about to be closed under them."""
+
+        async def end() -> None:
+            for task in self._readers:
+                task.cancel()
+            await asyncio.gather(*self._readers, return_exceptions=True)
+
+        asyncio.run_coroutine_threadsafe(end(), self.loop).result()
 
 
 def resource(

@@ -136,7 +136,7 @@ FULL = (
 )
 
 
-@pytest.mark.parametrize("place", ["load.normalized", "sync.positions"])
+@pytest.mark.parametrize("place", ["pull.yielded", "load.normalized", "sync.positions"])
 def test_a_full_disk_is_told_and_the_next_run_is_whole(
     simulators: Bench, template: Path, expected: Any, tmp_path: Path, place: str
 ) -> None:
