@@ -8,15 +8,16 @@ from typing import Any
 from prefect import State, flow, task
 from prefect.cache_policies import NO_CACHE
 
-from flows import report
 from flows.ingest import take_in_webhooks
-from flows.steps import RUNNER, Site, in_our_words, newest, opened, skipped, told
+from flows.steps import RUNNER, Site, in_our_words, newest, opened
 from flows.sync import build_and_publish
+from flows.turn import in_turn
 from pipelines import run as steps
 from pipelines.care import upkeep
-from pipelines.errors import DoblecheckError, WarehouseBusy
+from pipelines.errors import DoblecheckError
 from pipelines.journal import Entry
 
+KIND = "maintain"
 SECONDS = 12 * 3600.0
 PATIENCE = 3600.0
 
@@ -37,18 +38,12 @@ def maintain(config: Path | None = None) -> State[Any]:
         config: the configuration file; none looks where the command line looks.
     """
     site = opened(config, seconds=SECONDS)
-    try:
-        with site.holding(patience=PATIENCE):
-            entry = _run(site)
-            report.tell(site, entry)
-    except WarehouseBusy as error:
-        return skipped(str(error))
-    return told(entry)
+    return in_turn(site, lambda: _run(site), kind=KIND, patience=PATIENCE)
 
 
 def _run(site: Site) -> Entry:
     try:
-        with site.journal.run("maintain") as entry:
+        with site.journal.run(KIND) as entry:
             clean_up(site)
             chosen = steps.targets(site.settings, site.rooms)
             entry.read(newest(site.read(chosen, is_full=True)))

@@ -16,9 +16,7 @@ from flows.steps import Site
 from pipelines.commands import alerts, status
 from pipelines.commands.alerts import Changes
 from pipelines.commands.status import ResourceStatus, Status
-from pipelines.errors import NotPublished
 from pipelines.journal import Entry
-from pipelines.receiver.log import open_log
 
 log = logging.getLogger(__name__)
 
@@ -33,21 +31,11 @@ EVENTS = {
 def tell(site: Site, entry: Entry) -> None:
     """Leave the tables of a run, tell what began or ended to go wrong."""
     try:
-        found = _status(site)
-        resources, hooks = (found.resources, found.webhooks) if found else ((), ())
+        found = status.if_readable(site.warehouse, site.rooms, site.settings)
+        _emit(alerts.Watch(site.settings.data_path).look(site.settings, entry, found))
         _tables(site, entry, found)
-        watch = alerts.Watch(site.settings.data_path)
-        _emit(watch.look(site.settings, entry, resources, hooks))
     except Exception as error:  # noqa: BLE001 - the run is over, and was what it was
         log.warning("the report of the run is not whole (%s)", type(error).__name__)
-
-
-def _status(site: Site) -> Status | None:
-    """How fresh everything is; None before the first snapshot."""
-    try:
-        return status.read(site.warehouse, site.rooms, open_log(site.settings), now=None)
-    except NotPublished:
-        return None
 
 
 def _tables(site: Site, entry: Entry, found: Status | None) -> None:

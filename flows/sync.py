@@ -11,12 +11,12 @@ from typing import Any
 from prefect import State, flow, task
 from prefect.cache_policies import NO_CACHE
 
-from flows import report
 from flows.ingest import take_in_webhooks
-from flows.steps import RUNNER, Site, in_our_words, newest, opened, skipped, told
+from flows.steps import RUNNER, Site, in_our_words, newest, opened
+from flows.turn import in_turn
 from pipelines import run as steps
 from pipelines.building.build import BuildResult
-from pipelines.errors import DoblecheckError, WarehouseBusy
+from pipelines.errors import DoblecheckError
 from pipelines.journal import Entry
 
 SECONDS = 3600.0
@@ -47,19 +47,18 @@ def sync(
     """
     site = opened(config, seconds=SECONDS)
     chosen = steps.targets(site.settings, site.rooms, accounts=accounts or ())
-    try:
-        with site.holding(patience=PATIENCE):
-            entry = _run(site, chosen, is_full=is_full)
-            report.tell(site, entry)
-    except WarehouseBusy as error:
-        return skipped(str(error))
-    return told(entry)
+    kind = "full sync" if is_full else "run"
+
+    def run() -> Entry:
+        return _run(site, chosen, kind, is_full=is_full)
+
+    return in_turn(site, run, kind=kind, patience=PATIENCE)
 
 
-def _run(site: Site, chosen: list[steps.Target], *, is_full: bool) -> Entry:
+def _run(site: Site, chosen: list[steps.Target], kind: str, *, is_full: bool) -> Entry:
     """The run itself; what went wrong is told in the entry."""
     try:
-        with site.journal.run("full sync" if is_full else "run") as entry:
+        with site.journal.run(kind) as entry:
             site.read(chosen, is_full=is_full)
             entry.read(newest(site.reports))
             if not site.is_stopping():

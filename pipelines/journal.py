@@ -13,7 +13,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -150,6 +150,12 @@ class Journal:
             entry.ended_at = datetime.now(UTC)
             if not only_news or entry.rows or entry.outcome != "ok":
                 self._write(entry)
+
+    def failed(self, kind: str, error: DoblecheckError) -> Entry:
+        """Log a run that could not begin, and return it."""
+        with suppress(DoblecheckError), self.run(kind) as entry:
+            raise error
+        return entry
 
     def last(self, count: int = 10) -> list[Entry]:
         """The newest runs, the newest first."""

@@ -20,7 +20,7 @@ from pipelines.cli.context import (
     stop_signal,
     tell,
 )
-from pipelines.errors import DoblecheckError, UsageError
+from pipelines.errors import DoblecheckError, UsageError, WarehouseBusy
 
 if TYPE_CHECKING:
     from pipelines.commands.show import Progress
@@ -170,10 +170,10 @@ def run(context: typer.Context, as_of: AsOf = None, as_json: Json = False) -> No
     warehouse = context.obj.warehouse(settings)
     moment = as_of_moment(as_of)
     is_stopping = stop_signal()
-    journal = Journal(settings.data_path).run("run")
+    log = Journal(settings.data_path)
     entry, webhooks = None, None
     try:
-        with warehouse.lock(), journal as entry, show.Progress() as progress:
+        with warehouse.lock(), log.run("run") as entry, show.Progress() as progress:
             reports = _read(warehouse, rooms, chosen, entry, progress, is_stopping=is_stopping)
             _end_if(is_stopping, entry, progress)
             webhooks = steps.ingest(warehouse, rooms, settings, is_stopping=is_stopping)
@@ -185,6 +185,8 @@ def run(context: typer.Context, as_of: AsOf = None, as_json: Json = False) -> No
             built = steps.build(warehouse, rooms, settings, as_of=moment)
             entry.built(built[0])
     except DoblecheckError as error:
+        if entry is None and not isinstance(error, WarehouseBusy):
+            entry = log.failed("run", error)  # the warehouse is away, or can't be opened
         if webhooks is None:
             raise
         show.ran(reports, webhooks, None, error=error, as_json=as_json)  # what was read is there

@@ -1,7 +1,8 @@
 """What is wrong now, and telling it once: when it begins, and when it is over.
 
 A condition has a key; what was wrong after the last run is kept, and only what is new or gone is
-told. A message that could not be delivered is kept too, and goes out with the next one.
+told. A message that could not be delivered is kept too, and goes out with the next one. While the
+warehouse can't be read, nobody knows how fresh it is: then only that runs fail is news.
 
     <data_dir>/alerts.json      what was wrong after the last run
 """
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 from pipelines.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pipelines.commands.status import ResourceStatus
+    from pipelines.commands.status import ResourceStatus, Status
     from pipelines.journal import Entry
     from pipelines.provider import Provider
     from pipelines.settings import Alerts, Settings
@@ -79,29 +80,29 @@ class State:
 
 
 def check(
-    settings: Settings,
-    entry: Entry | None,
-    resources: Sequence[ResourceStatus],
-    hooks: Sequence[HookStatus],
-    state: State,
+    settings: Settings, entry: Entry, found: Status | None, state: State
 ) -> Iterator[Condition]:
     """Everything that is wrong now.
 
     Args:
         entry: the run that has just ended.
-        resources: how fresh each resource is.
-        hooks: how the webhooks of each account are doing.
+        found: how fresh everything is; None while that can't be read.
         state: of the last run.
     """
-    if entry and entry.outcome == "failed" and entry.message != entry.not_whole:
+    yield from _failed(entry)
+    if found is not None:
+        yield from _stale(settings, found.resources)
+        yield from _quarantined(found.resources, state)
+        yield from _silent(settings, found.webhooks)
+
+
+def _failed(entry: Entry) -> Iterator[Condition]:
+    if entry.outcome == "failed" and entry.message != entry.not_whole:
         yield Condition("failure:run", "failure", None, f"a run failed: {entry.message}")
-    for account, told in (entry.accounts if entry else {}).items():
+    for account, told in entry.accounts.items():
         if not told["ok"]:
             text = f"{account} was not read whole: {told['error'] or 'rows were set aside'}"
             yield Condition(f"failure:{account}", "failure", account, text)
-    yield from _stale(settings, resources)
-    yield from _quarantined(resources, state)
-    yield from _silent(settings, hooks)
 
 
 def _stale(settings: Settings, resources: Sequence[ResourceStatus]) -> Iterator[Condition]:
@@ -139,33 +140,44 @@ def _silent(settings: Settings, hooks: Sequence[HookStatus]) -> Iterator[Conditi
             yield Condition(f"silence:{hook.account}", "silence", hook.account, text)
 
 
+def _is_looked_at(key: str, settings: Settings, entry: Entry, found: Status | None) -> bool:
+    """Whether it can be said that something is over: a run that did not come to an account, or
+    that could not read the warehouse, says nothing of them."""
+    kind, _, name = key.partition(":")
+    if kind != "failure":
+        return found is not None
+    is_configured = any(name == f"{a.provider}:{a.name}" for a in settings.accounts)
+    return name in entry.accounts or not is_configured  # an account, or the run itself
+
+
 class Watch:
     """Remembers what was wrong, and tells what changed."""
 
     def __init__(self, data_dir: Path) -> None:
         self.path = data_dir / "alerts.json"
 
-    def look(
-        self,
-        settings: Settings,
-        entry: Entry | None,
-        resources: Sequence[ResourceStatus],
-        hooks: Sequence[HookStatus],
-    ) -> Changes:
-        """Compare what is wrong now with what was after the last run; tell and keep it."""
+    def look(self, settings: Settings, entry: Entry, found: Status | None) -> Changes:
+        """Compare what is wrong now with what was after the last run; tell and keep it. The
+        arguments are those of `check`."""
         state = self._read()
-        now = {c.key: c for c in check(settings, entry, resources, hooks, state)}
+        now = {c.key: c for c in check(settings, entry, found, state)}
+        unseen = {
+            key: text
+            for key, text in state.known.items()
+            if not _is_looked_at(key, settings, entry, found)
+        }
         changes = Changes(
             began=tuple(c for key, c in now.items() if key not in state.known),
-            ended=tuple(text for key, text in state.known.items() if key not in now),
+            ended=tuple(t for k, t in state.known.items() if k not in now and k not in unseen),
         )
         unsent = (state.unsent + changes.lines)[-UNSENT_KEPT:]
         if settings.alerts.url is None or (unsent and post(settings.alerts, unsent)):
             unsent = []
-        rejected = {f"{found.account} {found.resource}": found.rejected for found in resources}
+        resources = found.resources if found else ()
+        rejected = {f"{each.account} {each.resource}": each.rejected for each in resources}
         # That more rows were set aside is no state that lasts: the next ones are told again.
         kept = {key: c.text for key, c in now.items() if c.kind != "quarantine"}
-        self._write(State(kept, state.rejected | rejected, unsent))
+        self._write(State(unseen | kept, state.rejected | rejected, unsent))
         return changes
 
     def _read(self) -> State:
@@ -187,13 +199,12 @@ def after(
     """Tell what a run without a scheduler began or ended to have wrong, to whom the settings name.
     It never fails a run."""
     from pipelines.commands import status
-    from pipelines.receiver.log import open_log
 
     if settings.alerts.url is None:
         return
     try:
-        found = status.read(warehouse, rooms, open_log(settings), now=None)
-        Watch(settings.data_path).look(settings, entry, found.resources, found.webhooks)
+        found = status.if_readable(warehouse, rooms, settings)
+        Watch(settings.data_path).look(settings, entry, found)
     except Exception as error:  # noqa: BLE001 - the run is over, and was what it was
         log.warning("nobody was alerted (%s)", type(error).__name__)
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from pipelines.errors import LogError
+from pipelines.errors import DoblecheckError, LogError
 from pipelines.journal import Entry, Journal
 from pipelines.provider import Provider
 from pipelines.reading.quota import told
-from pipelines.receiver.log import DeliveryLog
+from pipelines.receiver.log import DeliveryLog, open_log
+from pipelines.settings import Settings
 from pipelines.times import age_seconds
 from pipelines.warehouse import Connection, Warehouse, all_sync_states
 from pipelines.webhooks import status as hook_status
@@ -126,6 +128,17 @@ def read(
         log=_log(log, now),
         runs=tuple(Journal(warehouse.data_dir).last()),
     )
+
+
+def if_readable(
+    warehouse: Warehouse, rooms: Sequence[Provider], settings: Settings
+) -> Status | None:
+    """The status now; None while the warehouse is away, or damaged."""
+    try:
+        with closing(open_log(settings)) as log:
+            return read(warehouse, rooms, log, now=None)
+    except (DoblecheckError, OSError):
+        return None
 
 
 def _webhooks(

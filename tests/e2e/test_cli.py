@@ -310,6 +310,25 @@ def test_a_run_by_cron_alerts_when_something_begins_or_ends_to_be_wrong(
     assert "over: kapso:default was not read whole" in ended
 
 
+def test_a_warehouse_that_cannot_be_reached_or_opened_is_alerted(
+    stage: Stage, tmp_path: Path
+) -> None:
+    away = "postgresql://127.0.0.1:9/nobody"
+    with channel() as (url, taken):
+        there = {**stage.environment, "DOBLECHECK_ALERTS__URL": url}
+        assert doblecheck(tmp_path, "run", **there, DOBLECHECK_WAREHOUSE__URL=away).code == 1
+        (tmp_path / "data" / "warehouse.duckdb").write_bytes(b"no warehouse")
+        assert doblecheck(tmp_path, "run", **there).code == 1
+        (tmp_path / "data" / "warehouse.duckdb").unlink()
+        assert doblecheck(tmp_path, "run", **there).code == 0
+        status = doblecheck(tmp_path, "status", "--json", **there)
+    texts = [message["text"] for message in taken]
+    assert len(texts) == 2
+    assert "⚠ a run failed: " in texts[0]
+    assert "✓ over: a run failed: " in texts[1]
+    assert [run["outcome"] for run in status.json["runs"]] == ["ok", "failed", "failed"]
+
+
 def test_the_key_and_the_customers_stand_in_no_output(
     ran: tuple[Path, Result], stage: Stage, world: World
 ) -> None:
