@@ -29,6 +29,9 @@ SYSTEMS_OWN = sorted(
 )
 """Programs of older versions, as hosted databases have them: where Debian and Ubuntu put them."""
 
+SPANISH = ("--locale-provider=icu", "--icu-locale=es")
+"""Text in the order of a language, as many databases have it; the wheel's programs know none."""
+
 PASSWORD = "CANARY-of-the-database:@/%"
 FAST = ("fsync=off", "full_page_writes=off", "autovacuum=off", "max_connections=60")
 """A test's database may be lost with the machine. Killed processes lose nothing by it."""
@@ -51,7 +54,8 @@ class Server:
         secret.write_text(PASSWORD)
         hand_over(folder, self.user)
         self._run("initdb", "-U", "postgres", "-A", "scram-sha-256", "--pwfile", str(secret),
-                  "-E", "UTF8", "--locale=C.UTF-8", "-N")  # fmt: skip
+                  "-E", "UTF8", "--locale=C.UTF-8", "-N",
+                  *(() if programs == Path(POSTGRES_BIN_PATH) else SPANISH))  # fmt: skip
         self.start()
 
     def start(self, *settings: str) -> None:

@@ -19,11 +19,11 @@ unlisted as (
         identities.contact_key,
         identities.provider,
         identities.account,
-        max(identities.contact_id) as contact_id,
+        max({{ bytewise('identities.contact_id') }}) as contact_id,
         max(identities.phone_key) as phone_key,
         max(identities.phone_e164) as phone_e164,
         max(identities.country_code) as country_code,
-        max(identities.bsuid) as bsuid
+        max({{ bytewise('identities.bsuid') }}) as bsuid
     from identities
     left join listed on identities.contact_key = listed.contact_key
     where identities.contact_key is not null and listed.contact_key is null

@@ -51,7 +51,7 @@ final as (
         unnamed.provider,
         unnamed.account,
         unnamed.wa_message_id,
-        min(messages.message_id) as message_id
+        min({{ bytewise('messages.message_id') }}) as message_id
     from unnamed
     inner join messages
         on

@@ -47,7 +47,7 @@ embedded as (
         account,
         coalesce({{ clean('contact_id') }}, {{ json_text(to_json('contact'), ['id']) }}) as contact_id,
         max({{ json_text(to_json('contact'), ['phoneNumber']) }}) as customer,
-        max({{ json_text(to_json('contact'), ['name']) }}) as display_name,
+        max({{ bytewise(json_text(to_json('contact'), ['name'])) }}) as display_name,
         cast(null as text) as tags,
         cast(null as boolean) as opted_in,
         false as is_deleted,

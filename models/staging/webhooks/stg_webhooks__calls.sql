@@ -16,13 +16,13 @@ final as (
         account,
         network_call_id as call_id,
         network_call_id,
-        min(channel_id) as channel_id,
+        min({{ bytewise('channel_id') }}) as channel_id,
         cast(null as text) as conversation_id,
 
         -- the customer
         cast(null as text) as contact_id,
         min({{ phone_in('phone') }}) as phone,
-        min({{ clean('bsuid') }}) as bsuid,
+        min({{ bytewise(clean('bsuid')) }}) as bsuid,
 
         -- what it was; of what is told before a call's end, accepted and rejected are more than ringing,
         -- and come before it in the alphabet
