@@ -8,7 +8,6 @@ select
     count(callback_seconds) as called_back,
     count(duration_seconds) filter (where is_answered) as talks,
     percentile_cont(0.5) within group (order by callback_seconds) as p50_callback_seconds,
-    percentile_cont(0.9) within group (order by callback_seconds) as p90_callback_seconds,
     percentile_cont(0.5) within group (
         order by case when is_answered then duration_seconds end
     ) as p50_duration_seconds

@@ -1,8 +1,7 @@
 -- What failed, by Meta's code; null when the provider tells none.
 select
     error_code,
-    count(*) as failed,
-    count(*) filter (where template_key is not null or message_type = 'template') as of_templates
+    count(*) as failed
 from @sent as sent
 where status = 'failed'
 group by error_code

@@ -2,8 +2,7 @@
 select
     provider,
     account,
-    max(occurred_at) as last_message_at,
-    count(*) as messages
+    max(occurred_at) as last_message_at
 from marts.fct_messages
 group by provider, account
 order by provider, account

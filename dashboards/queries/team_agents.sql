@@ -3,7 +3,6 @@
 select
     turns.agent_key,
     count(*) as answered,
-    count(turns.seconds) as measured,
     count(distinct turns.thread_key) as threads,
     percentile_cont(0.5) within group (order by turns.seconds) as p50_seconds,
     percentile_cont(0.9) within group (order by turns.seconds) as p90_seconds,

@@ -2,14 +2,10 @@
 select
     threads.thread_key,
     threads.channel_key,
-    threads.contact_key,
     coalesce(channels.name, channels.channel_id) as channel,
     coalesce(channels.timezone, $timezone) as timezone,
     case when $personal then contacts.display_name end as contact_name,
-    case when $personal then contacts.phone_e164 end as contact_phone,
-    contacts.country_code,
-    contacts.first_seen_at,
-    contacts.last_inbound_at
+    case when $personal then contacts.phone_e164 end as contact_phone
 from (
     select distinct thread_key, channel_key, contact_key from marts.fct_turns
     union

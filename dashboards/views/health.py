@@ -150,11 +150,19 @@ def _known(sheet: Sheet, checks: Row) -> None:
         parts.table(
             {"what": sheet.t("column.check"), "count#": sheet.t("column.rows")},
             [
-                {"what": sheet.t(f"health.{name}"), "count": sheet.number(checks[name])}
+                {"what": sheet.t(f"health.{name}"), "count": _count(sheet, checks, name)}
                 for name in KNOWN
             ],
             empty="",
         )
+
+
+def _count(sheet: Sheet, checks: Row, name: str) -> str:
+    found = sheet.number(checks[name])
+    if name != "windows_drifting":
+        return found
+    # None of none that could be compared is no good news.
+    return sheet.t("health.of_compared", n=found, whole=sheet.number(checks["windows_compared"]))
 
 
 def _seen_in(sheet: Sheet) -> None:
@@ -193,6 +201,7 @@ def _quarantine(sheet: Sheet) -> None:
                 "resource": sheet.t("column.resource"),
                 "reason": sheet.t("column.reason"),
                 "rows#": sheet.t("column.rows"),
+                "last": sheet.t("column.last_time"),
             },
             [
                 {
@@ -200,6 +209,7 @@ def _quarantine(sheet: Sheet) -> None:
                     "resource": sheet.word("resource", row["resource"]),
                     "reason": row["reason"],
                     "rows": sheet.number(row["rows"]),
+                    "last": sheet.moment(row["last_rejected_at"]),
                 }
                 for row in rows
             ],
