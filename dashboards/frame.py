@@ -31,6 +31,8 @@ PAGES = {
     "health": ":material/health_metrics:",
 }
 URLS = {"response": "response-time"}
+OF_TRENDS = ("grain", "compare")
+WITHOUT_TREND = ("now", "team", "conversation", "health")
 OF_TURNS = ("scope", "clock", "turns", "agent")
 NOT_COUNTED: dict[str, tuple[str, ...]] = {
     "now": ("days", "clock", "turns", "agent"),
@@ -71,7 +73,10 @@ def main(only: str | None = None) -> None:
     answers = reader(site, f"{site.data_path}:{id(site)}")
     try:
         version = answers.version()
-        sheet = _sheet(site, answers, version, language, viewer)
+        pages = {} if only else _pages(language, lambda name: _draw(name, sheet))
+        page = st.navigation(list(pages.values()), position="top") if pages else None
+        name = only or next(name for name in pages if pages[name] is page)
+        sheet = _sheet(site, answers, version, language, viewer, idle=_idle(name))
     except NotPublished:
         parts.note(say(language, "banner.nothing"), tone="bad")
         return
@@ -80,36 +85,34 @@ def main(only: str | None = None) -> None:
         parts.note(say(language, "banner.unreadable", age=_age_of_newest(site)), tone="bad")
         return
     _banner_if_stale(sheet)
-    if only is not None:
-        _drawn(only, sheet)()
-        return
-    page = st.navigation(
-        [
-            st.Page(
-                _drawn(name, sheet),
-                title=sheet.t(f"page.{name}"),
-                icon=icon,
-                url_path=URLS.get(name, name),
-                default=name == "now",
-            )
-            for name, icon in PAGES.items()
-        ],
-        position="top",
-    )
-    page.run()
+    if page is not None:
+        page.run()
+    else:
+        _draw(name, sheet)
 
 
-def _drawn(name: str, sheet: Sheet) -> Callable[[], None]:
-    def drawn() -> None:
-        _view_line(sheet, name)
-        view = import_module(f"dashboards.views.{name}")
-        extra = [str(st.query_params.get("thread", ""))] if name == "conversation" else []
-        try:
-            view.show(sheet, *extra)
-        except QueryFailed as error:
-            parts.failed(sheet, error)
+def _pages(language: str, draw: Callable[[str], None]) -> dict[str, Any]:
+    """Name → Streamlit's page."""
+    return {
+        name: st.Page(
+            partial(draw, name),
+            title=say(language, f"page.{name}"),
+            icon=icon,
+            url_path=URLS.get(name, name),
+            default=name == "now",
+        )
+        for name, icon in PAGES.items()
+    }
 
-    return drawn
+
+def _draw(name: str, sheet: Sheet) -> None:
+    _view_line(sheet, name)
+    view = import_module(f"dashboards.views.{name}")
+    extra = [str(st.query_params.get("thread", ""))] if name == "conversation" else []
+    try:
+        view.show(sheet, *extra)
+    except QueryFailed as error:
+        parts.failed(sheet, error)
 
 
 def _language(site: state.Site) -> str:
@@ -160,7 +163,13 @@ def _viewer(site: state.Site, language: str) -> Viewer | None:
 
 
 def _sheet(
-    site: state.Site, answers: Reader, version: Version, language: str, viewer: Viewer
+    site: state.Site,
+    answers: Reader,
+    version: Version,
+    language: str,
+    viewer: Viewer,
+    *,
+    idle: frozenset[str],
 ) -> Sheet:
     def ask(name: str) -> list[dict[str, Any]]:
         assert not parameters(text(name))
@@ -187,7 +196,7 @@ def _sheet(
         reader=answers,
         version=version,
         language=language,
-        filters=Sidebar(language, known, names, agents, last).chosen(),
+        filters=Sidebar(language, known, names, agents, last, idle).chosen(),
         viewer=viewer,
         as_of=as_of,
         zone=zone,
@@ -195,6 +204,19 @@ def _sheet(
         agents=agents,
         accounts=accounts,
     )
+
+
+def _place(page: str) -> str:
+    """The page, or `thread` where the conversation is one that a link names."""
+    return "thread" if page == "conversation" and st.query_params.get("thread") else page
+
+
+def _idle(page: str) -> frozenset[str]:
+    """Filters that nothing on the page follows."""
+    if page == "now":
+        return frozenset(OF_TRENDS)  # its median follows the others
+    trends = OF_TRENDS if page in WITHOUT_TREND else ()
+    return frozenset((*trends, *NOT_COUNTED.get(_place(page), OF_TURNS)))
 
 
 def _chips(sheet: Sheet) -> dict[str, list[str]]:
@@ -229,9 +251,7 @@ def _apart(sheet: Sheet, page: str, chips: dict[str, list[str]]) -> list[str]:
 
 def _view_line(sheet: Sheet, page: str) -> None:
     """What the page shows, in words: the view can be read off a screenshot."""
-    chips = _chips(sheet)
-    if page == "conversation" and st.query_params.get("thread"):
-        page = "thread"
+    chips, page = _chips(sheet), _place(page)
     left_out = NOT_COUNTED.get(page, OF_TURNS) + (OF_HEALTH if page == "health" else ())
     shown = [text_ for name in chips if name not in left_out for text_ in chips[name]]
     shown.append(sheet.t("as_of", at=sheet.moment(sheet.as_of)))

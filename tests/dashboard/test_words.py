@@ -6,11 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
-from dashboard_stage import draw, installation
+from dashboard_stage import SCRIPT, draw, installation
 from recount import LAST, Marts
+from streamlit.testing.v1 import AppTest
 from test_pages import asked, drawn
 from test_states import values
 
+from dashboards import frame, state
 from dashboards.reading import Reader
 from pipelines.warehouse import at
 
@@ -177,3 +179,41 @@ def test_people_are_of_the_month_of_their_first_message_wherever_it_was(shop: Pa
             sql = FIRSTS.format(zone=place.timezone, channel=channel)
             assert sizes == db.execute(sql).fetchall()
         assert all(row["people"] <= dict(sizes)[row["cohort"]] for row in rows)
+
+
+CHANGES: dict[str, dict[str, str]] = {
+    "days": {"from_": "2026-11-01", "to": "2026-11-10"},
+    "grain": {"grain": "week"},
+    "compare": {"compare": "1"},
+    "scope": {"scope": "human"},
+    "clock": {"clock": "business"},
+    "turns": {"turns": "first"},
+    "agent": {"agent": "waspy:demo:unattributed"},
+    "provider": {"provider": "waspy"},
+    "account": {"account": "waspy:demo"},
+}
+
+
+@pytest.mark.parametrize("page", frame.PAGES)
+def test_a_filter_is_closed_on_the_pages_that_do_not_follow_it(page: str, shop: Path) -> None:
+    def shown(**query: str) -> tuple[object, ...]:
+        found = draw(installation(shop), page, lang="en", **query)
+        tiles = {key: value for key, value in found.tiles.items() if key != "published"}
+        return tiles, found.tables, found.charts, found.text("dc-lead")
+
+    # In one view a median may round to the same by either clock.
+    views: list[dict[str, str]] = [{}, {"from_": "2026-11-14", "to": "2026-11-15"}]
+    before = [shown(**view) for view in views]
+    followed = {
+        name
+        for name, change in CHANGES.items()
+        if any(shown(**view | change) != old for view, old in zip(views, before, strict=True))
+    }
+    state.use(installation(shop))
+    app = AppTest.from_string(SCRIPT.format(page=page), default_timeout=60).run()
+    widgets = [*app.sidebar.selectbox, *app.sidebar.toggle, *app.sidebar.multiselect]
+    widgets += app.sidebar.get("button_group")
+    closed = {str(w.key).removeprefix("f-") for w in widgets if w.disabled}
+    assert closed == {name.replace("days", "period") for name in CHANGES} - {
+        name.replace("days", "period") for name in followed
+    }
