@@ -28,6 +28,14 @@ EVENTS = {
 }
 
 
+def look_back(site: Site) -> None:
+    """Tell that the last run was killed, if it was."""
+    try:
+        _emit(alerts.look_back(site.journal, site.settings))
+    except Exception as error:  # noqa: BLE001 - this run is another
+        log.warning("nobody was told of the last run (%s)", type(error).__name__)
+
+
 def tell(site: Site, entry: Entry) -> None:
     """Leave the tables of a run, tell what began or ended to go wrong."""
     try:

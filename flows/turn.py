@@ -18,6 +18,7 @@ def in_turn(site: Site, run: Callable[[], Entry], *, kind: str, patience: float)
     another run keeps waiting for longer than `patience` is skipped."""
     try:
         with site.holding(patience=patience):
+            report.look_back(site)
             entry = run()
             report.tell(site, entry)
     except WarehouseBusy as error:

@@ -172,6 +172,7 @@ def run(context: typer.Context, as_of: AsOf = None, as_json: Json = False) -> No
     is_stopping = stop_signal()
     log = Journal(settings.data_path)
     entry, webhooks = None, None
+    alerts.before(log, settings)
     try:
         with warehouse.lock(), log.run("run") as entry, show.Progress() as progress:
             reports = _read(warehouse, rooms, chosen, entry, progress, is_stopping=is_stopping)

@@ -2,7 +2,8 @@
 
 A condition has a key; what was wrong after the last run is kept, and only what is new or gone is
 told. A message that could not be delivered is kept too, and goes out with the next one. While the
-warehouse can't be read, nobody knows how fresh it is: then only that runs fail is news.
+warehouse can't be read, nobody knows how fresh it is: then only that runs fail is news. A run that
+was killed can't tell it, so the next one does when it begins: it may be killed too.
 
     <data_dir>/alerts.json      what was wrong after the last run
 """
@@ -13,6 +14,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -21,7 +23,7 @@ from pipelines.errors import ConfigError
 
 if TYPE_CHECKING:
     from pipelines.commands.status import ResourceStatus, Status
-    from pipelines.journal import Entry
+    from pipelines.journal import Entry, Journal
     from pipelines.provider import Provider
     from pipelines.settings import Alerts, Settings
     from pipelines.warehouse import Warehouse
@@ -97,6 +99,9 @@ def check(
 
 
 def _failed(entry: Entry) -> Iterator[Condition]:
+    if entry.outcome == "killed":
+        text = "a run was killed before its end; for want of memory?"
+        yield Condition("failure:run", "failure", None, text)
     if entry.outcome == "failed" and entry.message != entry.not_whole:
         yield Condition("failure:run", "failure", None, f"a run failed: {entry.message}")
     for account, told in entry.accounts.items():
@@ -193,19 +198,40 @@ class Watch:
         part.replace(self.path)
 
 
+def look_back(journal: Journal, settings: Settings) -> Changes:
+    """Tell that the last run was killed, if it was. For the begin of a run."""
+    # Webhooks are taken in every minute, between two runs.
+    last = next((entry for entry in journal.last(100) if entry.kind != "ingest"), None)
+    if last is None or last.outcome != "killed":
+        return Changes()
+    return Watch(settings.data_path).look(settings, last, None)
+
+
+def before(journal: Journal, settings: Settings) -> None:
+    """`look_back` for a run without a scheduler, when the settings name somebody to tell."""
+    with _aside():
+        if settings.alerts.url is not None:
+            look_back(journal, settings)
+
+
 def after(
     entry: Entry, warehouse: Warehouse, rooms: Sequence[Provider], settings: Settings
 ) -> None:
-    """Tell what a run without a scheduler began or ended to have wrong, to whom the settings name.
-    It never fails a run."""
+    """Tell what such a run began or ended to have wrong."""
     from pipelines.commands import status
 
-    if settings.alerts.url is None:
-        return
+    with _aside():
+        if settings.alerts.url is not None:
+            found = status.if_readable(warehouse, rooms, settings)
+            Watch(settings.data_path).look(settings, entry, found)
+
+
+@contextmanager
+def _aside() -> Iterator[None]:
+    """Never fail a run: it is what it is, whether somebody hears of it or not."""
     try:
-        found = status.if_readable(warehouse, rooms, settings)
-        Watch(settings.data_path).look(settings, entry, found)
-    except Exception as error:  # noqa: BLE001 - the run is over, and was what it was
+        yield
+    except Exception as error:  # noqa: BLE001
         log.warning("nobody was alerted (%s)", type(error).__name__)
 
 

@@ -23,6 +23,8 @@ from starlette.applications import Starlette
 from waiting import wait_until
 
 from pipelines.providers import find
+from pipelines.receiver.log import Arrival
+from pipelines.receiver.sqlite_log import SqliteLog
 from pipelines.simulation import serve
 from pipelines.warehouse import at
 from pipelines.world import World, make_world
@@ -308,6 +310,52 @@ def test_a_run_by_cron_alerts_when_something_begins_or_ends_to_be_wrong(
     began, ended = (message["text"] for message in taken)
     assert "kapso:default was not read whole: Kapso does not accept the key" in began
     assert "over: kapso:default was not read whole" in ended
+
+
+def changed(account: Any, resource: str) -> int:
+    return int(account["resources"][resource]["changed"])
+
+
+COUNTED = """
+select (select count(*) from marts.fct_messages) as messages,
+    (select count(*) from marts.fct_turns) as turns,
+    (select sum(rows) from marts.mart_sync_health
+        where resource in ('conversations', 'messages', 'contacts')) as rows
+"""
+
+
+def test_a_backup_as_the_page_has_it_brings_everything_back(stage: Stage, tmp_path: Path) -> None:
+    data, copies = tmp_path / "data", tmp_path / "copies"
+    assert doblecheck(tmp_path, "run", **stage.environment).code == 0
+    counted = doblecheck(tmp_path, "query", COUNTED).out
+    log = SqliteLog(data / "deliveries.db")
+    log.append([Arrival("kapso", "default", datetime.now(UTC), {}, b'{"type": "unheard of"}')])
+    log.close()
+    page = (Path(__file__).parents[2] / "docs" / "deploy.md").read_text()
+    commands = page.split("\n## Backups\n")[1].split("```")[1].removeprefix("sh\n")
+    assert "/var/lib/doblecheck" in commands
+    copies.mkdir()
+    there = commands.replace("/var/lib/doblecheck", str(data)).replace("/backup", str(copies))
+    subprocess.run(["sh", "-euc", there], check=True)
+    data.rename(tmp_path / "lost")
+    copies.rename(data)
+    again = doblecheck(tmp_path, "run", "--json", **stage.environment)
+    assert again.code == 0
+    assert [changed(account, "messages") for account in again.json["accounts"]] == [0, 0]
+    assert again.json["webhooks"]["read"] == 1
+    assert doblecheck(tmp_path, "query", COUNTED).out == counted
+
+
+def test_a_run_that_was_killed_is_alerted_by_the_next_one(stage: Stage, tmp_path: Path) -> None:
+    with channel() as (url, taken):
+        there = {**stage.environment, "DOBLECHECK_ALERTS__URL": url}
+        for _ in range(2):
+            killed = doblecheck(tmp_path, "run", **there, DOBLECHECK_FAILPOINT="sync.begin=kill")
+            assert killed.code == -9
+        assert doblecheck(tmp_path, "run", **there).code == 0
+    began, over = (message["text"] for message in taken)
+    assert "⚠ a run was killed" in began
+    assert "✓ over: a run was killed" in over
 
 
 def test_a_warehouse_that_cannot_be_reached_or_opened_is_alerted(

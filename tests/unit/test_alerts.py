@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import stat
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from channel import channel
 
-from pipelines.commands.alerts import Watch
+from pipelines.commands.alerts import Changes, Watch, look_back
 from pipelines.commands.status import LogStatus, ResourceStatus, Status
 from pipelines.errors import ConfigError
-from pipelines.journal import Entry
+from pipelines.journal import Entry, Journal
 from pipelines.providers import find
 from pipelines.settings import Settings, load
 from pipelines.webhooks.status import HookStatus
@@ -101,6 +102,25 @@ def test_silence_is_no_trouble_when_nobody_wants_to_hear_of_it(tmp_path: Path) -
     told = settings(tmp_path, "http://127.0.0.1:9/none")
     never = told.model_copy(update={"alerts": told.alerts.model_copy(update={"silent_minutes": 0})})
     assert Watch(tmp_path).look(never, entry(), found(silent_seconds=7200)).began == ()
+
+
+def test_a_run_that_was_killed_is_told_by_the_next_one_once(tmp_path: Path) -> None:
+    told, journal = settings(tmp_path, "http://127.0.0.1:9/none"), Journal(tmp_path / "data")
+    told.data_path.mkdir()
+    Watch(told.data_path).look(told, entry("refused"), found(4000))
+    with journal.run("run"):
+        assert look_back(journal, told) == Changes()  # it is at work
+    assert look_back(journal, told) == Changes()
+    of_another_process = asdict(Entry("run", born="1"))
+    with journal.path.open("a") as file:
+        file.write(json.dumps(of_another_process, default=str) + "\n")
+    with journal.run("ingest"):
+        pass
+    changes = look_back(journal, told)
+    assert [c.key for c in changes.began] == ["failure:run"]
+    assert "was killed" in changes.began[0].text
+    assert changes.ended == look_back(journal, told).began == ()
+    assert len(Watch(told.data_path).look(told, entry(), found()).ended) == 3
 
 
 def test_of_what_a_run_did_not_look_at_nothing_is_said_to_be_over(tmp_path: Path) -> None:
