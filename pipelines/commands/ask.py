@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "csv", "json", "parquet")
 
+FORMULA = "^ *[=+@\t\r-]"
+NUMBER = r"^[+-]?([\d .,()-]+|infinity)$"
+"""Phones too: a spreadsheet makes another number of one at most."""
+
 
 def answer(warehouse: Warehouse, sql: str, *, format_: str, out: BinaryIO) -> None:
     """Write the rows of a query.
@@ -52,7 +56,20 @@ def _flat(frame: DataFrame) -> DataFrame:
 
 
 def _csv(frame: DataFrame) -> str:
-    return _flat(frame).write_csv()
+    return _harmless(_flat(frame)).write_csv()
+
+
+def _harmless(frame: DataFrame) -> DataFrame:
+    """The same, with an apostrophe before text that a spreadsheet would run: customers write it."""
+    from polars import String
+
+    for column in frame.get_columns():
+        if column.dtype == String:
+            text = column.alias("text")  # Polars takes some names for patterns
+            runs = text.str.contains(FORMULA) & ~text.str.contains(NUMBER)
+            quoted = text.str.replace("^", "'").zip_with(runs.fill_null(value=False), text)
+            frame = frame.with_columns(quoted.alias(column.name))
+    return frame
 
 
 def _json(frame: DataFrame) -> str:

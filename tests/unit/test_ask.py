@@ -76,6 +76,31 @@ def test_a_value_of_any_type_comes_out_in_every_format(
         assert row.split("  ")[-1] == as_csv
 
 
+TEXTS = {
+    "=1+1": "'=1+1",
+    "  @SUM(A1)": "'  @SUM(A1)",
+    "+cmd|' /C calc'!A0": "'+cmd|' /C calc'!A0",
+    "-2+3+cmd|' /C calc'!A0": "'-2+3+cmd|' /C calc'!A0",
+    "\t=1": "'\t=1",
+    "+54 9 (11) 2345-6789": "+54 9 (11) 2345-6789",
+    "-3.5": "-3.5",
+    "a=1": "a=1",
+    "": "",
+}
+"""What customers may write → what stands in a file for spreadsheets."""
+
+
+@pytest.mark.parametrize(("text", "expected"), TEXTS.items())
+def test_no_text_of_a_csv_runs_as_a_formula(
+    warehouse: DuckDBWarehouse, text: str, expected: str
+) -> None:
+    sql = "select '{}' as \"^a$\", null::text as b".format(text.replace("'", "''"))
+    [row] = csv.DictReader(StringIO(asked(warehouse, sql, "csv").decode(), newline=""))
+    assert row == {"^a$": expected, "b": ""}
+    [exact] = json.loads(asked(warehouse, sql, "json"))
+    assert exact["^a$"] == text
+
+
 @pytest.mark.parametrize("format_", ask.FORMATS)
 def test_columns_of_one_name_are_numbered(warehouse: DuckDBWarehouse, format_: str) -> None:
     sql = "select 1 as a, 2 as a, interval 3 day as a, 4 as a_1 from range(2)"
