@@ -1,7 +1,8 @@
-"""What dlt can't load never blocks a later run (LOAD-03, LOAD-04, LOAD-05, CUR-01)."""
+"""What dlt can't load never blocks a later run (LOAD-03, LOAD-04, LOAD-05, CUR-01, CUR-05)."""
 
 from __future__ import annotations
 
+import shutil
 import stat
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,24 @@ def test_torn_working_files_are_set_aside_together(
     for name in files(folder):
         spoil(folder, name, "cut in half")
     assert simulators.run(folder) == 0
+    assert Difference.between(folder, expected) == NOTHING
+
+
+@pytest.mark.parametrize("place", [None, *ON_THE_WAY])
+def test_a_warehouse_of_before_is_made_whole_beside_the_working_files_of_now(
+    simulators: Bench,
+    template: Path,
+    undisturbed: Path,
+    left: dict[str, Path],
+    expected: Any,
+    tmp_path: Path,
+    place: str | None,
+) -> None:
+    folder = copied(template, tmp_path / "shop")
+    shutil.rmtree(folder / "dlt")
+    shutil.copytree((left[place] if place else undisturbed) / "dlt", folder / "dlt")
+    assert simulators.run(folder) == 0
+    assert (folder / "report.json").read_text() == "[]"
     assert Difference.between(folder, expected) == NOTHING
 
 
