@@ -57,6 +57,8 @@ VARIABLES = {
 }
 
 
+WIDGETS = {"days": ("period", "span")}
+"""Filter → its widgets, where they are called otherwise."""
 WORDS = {"from": "span", "lang": "language"}
 """Name in the URL → what people call it, where that is another."""
 
@@ -73,10 +75,7 @@ def main(only: str | None = None) -> None:
     answers = reader(site, f"{site.data_path}:{id(site)}")
     try:
         version = answers.version()
-        pages = {} if only else _pages(language, lambda name: _draw(name, sheet))
-        page = st.navigation(list(pages.values()), position="top") if pages else None
-        name = only or next(name for name in pages if pages[name] is page)
-        sheet = _sheet(site, answers, version, language, viewer, idle=_idle(name))
+        sheet = _sheet(site, answers, version, language, viewer)
     except NotPublished:
         parts.note(say(language, "banner.nothing"), tone="bad")
         return
@@ -85,34 +84,37 @@ def main(only: str | None = None) -> None:
         parts.note(say(language, "banner.unreadable", age=_age_of_newest(site)), tone="bad")
         return
     _banner_if_stale(sheet)
-    if page is not None:
-        page.run()
-    else:
-        _draw(name, sheet)
+    if only is not None:
+        _drawn(only, sheet)()
+        return
+    page = st.navigation(
+        [
+            st.Page(
+                _drawn(name, sheet),
+                title=sheet.t(f"page.{name}"),
+                icon=icon,
+                url_path=URLS.get(name, name),
+                default=name == "now",
+            )
+            for name, icon in PAGES.items()
+        ],
+        position="top",
+    )
+    page.run()
 
 
-def _pages(language: str, draw: Callable[[str], None]) -> dict[str, Any]:
-    """Name → Streamlit's page."""
-    return {
-        name: st.Page(
-            partial(draw, name),
-            title=say(language, f"page.{name}"),
-            icon=icon,
-            url_path=URLS.get(name, name),
-            default=name == "now",
-        )
-        for name, icon in PAGES.items()
-    }
+def _drawn(name: str, sheet: Sheet) -> Callable[[], None]:
+    def drawn() -> None:
+        _close(_idle(name))
+        _view_line(sheet, name)
+        view = import_module(f"dashboards.views.{name}")
+        extra = [str(st.query_params.get("thread", ""))] if name == "conversation" else []
+        try:
+            view.show(sheet, *extra)
+        except QueryFailed as error:
+            parts.failed(sheet, error)
 
-
-def _draw(name: str, sheet: Sheet) -> None:
-    _view_line(sheet, name)
-    view = import_module(f"dashboards.views.{name}")
-    extra = [str(st.query_params.get("thread", ""))] if name == "conversation" else []
-    try:
-        view.show(sheet, *extra)
-    except QueryFailed as error:
-        parts.failed(sheet, error)
+    return drawn
 
 
 def _language(site: state.Site) -> str:
@@ -163,13 +165,7 @@ def _viewer(site: state.Site, language: str) -> Viewer | None:
 
 
 def _sheet(
-    site: state.Site,
-    answers: Reader,
-    version: Version,
-    language: str,
-    viewer: Viewer,
-    *,
-    idle: frozenset[str],
+    site: state.Site, answers: Reader, version: Version, language: str, viewer: Viewer
 ) -> Sheet:
     def ask(name: str) -> list[dict[str, Any]]:
         assert not parameters(text(name))
@@ -196,7 +192,7 @@ def _sheet(
         reader=answers,
         version=version,
         language=language,
-        filters=Sidebar(language, known, names, agents, last, idle).chosen(),
+        filters=Sidebar(language, known, names, agents, last).chosen(),
         viewer=viewer,
         as_of=as_of,
         zone=zone,
@@ -217,6 +213,15 @@ def _idle(page: str) -> frozenset[str]:
         return frozenset(OF_TRENDS)  # its median follows the others
     trends = OF_TRENDS if page in WITHOUT_TREND else ()
     return frozenset((*trends, *NOT_COUNTED.get(_place(page), OF_TURNS)))
+
+
+def _close(idle: Iterable[str]) -> None:
+    """Show some filters as closed. By style: when they are drawn the page is not known yet, and to
+    know it sooner costs the browser's way back, which then finds a page without its filters."""
+    names = [WIDGETS.get(name, (name,)) for name in idle]
+    keys = sorted(f".st-key-f-{key}" for widgets in names for key in widgets)
+    if keys:
+        st.html(f"<style>{','.join(keys)}{{opacity:.4;pointer-events:none}}</style>")
 
 
 def _chips(sheet: Sheet) -> dict[str, list[str]]:

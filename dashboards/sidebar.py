@@ -22,7 +22,6 @@ class Sidebar:
         known: filter → its values; one with fewer than two is not offered.
         channels, agents: the names of those.
         last: the newest day there is.
-        idle: filters that the page does not follow: shown as they are, and not to be changed there.
     """
 
     language: str
@@ -30,7 +29,6 @@ class Sidebar:
     channels: Mapping[str, str]
     agents: Mapping[str, str | None]
     last: date
-    idle: frozenset[str]
 
     def chosen(self) -> Filters:
         """The view: from the URL when it says something new, else from the widgets; both agree
@@ -66,16 +64,10 @@ class Sidebar:
             [*filters.PERIODS, "custom"],
             format_func=lambda option: self._t(f"period.{option}"),
             key="f-period",
-            disabled="days" in self.idle,
         )
         start, end = None, None
         if period == "custom":
-            span = st.date_input(
-                self._t("filter.span"),
-                key="f-span",
-                format="DD/MM/YYYY",
-                disabled="days" in self.idle,
-            )
+            span = st.date_input(self._t("filter.span"), key="f-span", format="DD/MM/YYYY")
             start, end = span if isinstance(span, tuple) and len(span) == 2 else (None, None)
         period = period if start or period != "custom" else "30d"
         return {"period": period, "start": start, "end": end}
@@ -84,9 +76,7 @@ class Sidebar:
         """How they are counted, in the order of the widgets."""
         return {
             "grain": self._one("grain", filters.GRAINS),
-            "compare": st.toggle(
-                self._t("filter.compare"), key="f-compare", disabled="compare" in self.idle
-            ),
+            "compare": st.toggle(self._t("filter.compare"), key="f-compare"),
             "scope": self._one("scope", filters.SCOPES),
             "clock": self._one("clock", filters.CLOCKS),
             "turns": self._one("turns", filters.KINDS),
@@ -113,7 +103,6 @@ class Sidebar:
                 help=self._t(f"filter_means.{name}"),
                 required=True,
                 width="stretch",
-                disabled=name in self.idle,
             )
         )
 
@@ -127,7 +116,6 @@ class Sidebar:
             key=f"f-{name}",
             placeholder=self._t("filter.all"),
             help=self._t(f"filter_means.{name}") if name == "agent" else None,
-            disabled=name in self.idle,
         )
         return tuple(found)
 

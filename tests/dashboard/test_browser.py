@@ -237,10 +237,20 @@ def test_a_view_is_shared_by_its_url(served: Served, browser: sync_api.Browser) 
     page.get_by_text("Ventanas", exact=True).first.click()
     page.wait_for_url("**/windows?**scope=human**", timeout=SLOW)
     assert tab.query == other.query
+    tab.settle()
+    assert is_closed(page, "scope")  # a window is answered by anybody
+    assert not is_closed(page, "grain")
     page.go_back()
     page.wait_for_url("**/response-time?**", timeout=SLOW)
     tab.settle()
     assert tab.lead == said
+    assert not is_closed(page, "scope")
+
+
+def is_closed(page: sync_api.Page, filter_: str) -> bool:
+    """Whether a filter takes no click."""
+    style = "element => getComputedStyle(element).pointerEvents"
+    return bool(page.locator(f".st-key-f-{filter_}").evaluate(style) == "none")
 
 
 def test_the_language_is_the_browsers_until_one_is_chosen(

@@ -194,7 +194,7 @@ def test_a_view_outlives_a_moment_in_which_nothing_could_be_read(
     assert "".join(e.proto.body for e in app.get("html")) == before
 
 
-def not_published(*_: Any, **__: Any) -> None:
+def not_published(*_: Any) -> None:
     raise NotPublished("nothing")
 
 
