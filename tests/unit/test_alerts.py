@@ -12,11 +12,12 @@ import pytest
 from channel import channel
 
 from pipelines.commands.alerts import Changes, Watch, look_back
-from pipelines.commands.status import LogStatus, ResourceStatus, Status
+from pipelines.commands.status import LogStatus, ResourceStatus, Status, if_readable
 from pipelines.errors import ConfigError
 from pipelines.journal import Entry, Journal
 from pipelines.providers import find
 from pipelines.settings import Settings, load
+from pipelines.warehouse import open_warehouse
 from pipelines.webhooks.status import HookStatus
 
 NAME = f"{find()[0].name}:default"
@@ -131,6 +132,16 @@ def test_of_what_a_run_did_not_look_at_nothing_is_said_to_be_over(tmp_path: Path
     assert [c.text for c in changes.began] == ["a run failed: the database can't be reached"]
     assert changes.ended == ()
     assert len(watch.look(told, entry(), found()).ended) == 4
+
+
+def test_of_a_warehouse_that_was_tampered_with_nothing_is_known(tmp_path: Path) -> None:
+    told, rooms = settings(tmp_path, "http://127.0.0.1:9/none"), find()
+    place = open_warehouse(told)
+    place.ensure_raw_tables(rooms)
+    assert if_readable(place, rooms, told) is not None
+    with place.connect() as connection:
+        connection.execute(f"alter table {rooms[0].schema}.sync_state rename account to owner")
+    assert if_readable(place, rooms, told) is None
 
 
 def test_the_trouble_of_an_account_that_is_no_more_is_over(tmp_path: Path) -> None:
